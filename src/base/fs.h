@@ -1,0 +1,30 @@
+/* base/fs.h: files, whole and safely.
+ *
+ * Return 0 (or a size) or -errno; nothing here prints or sets a diag.  Any process, any thread.
+ */
+#ifndef BASE_FS_H
+#define BASE_FS_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+/* Reads a whole file into ret (appended).  -EFBIG beyond max_bytes. dirfd may be AT_FDCWD. */
+int fs_read_file(struct buf *ret, int dirfd, const char *path, size_t max_bytes);
+/* Reads fd to its end, as above. */
+int fs_read_fd(struct buf *ret, int fd, size_t max_bytes);
+/* Writes all of it, restarting after signals and short writes. */
+int fs_write_all(int fd, const void *data, size_t size_bytes);
+/* Writes path through a temporary file beside it and rename; mode is subject to umask. */
+int fs_write_file(int dirfd, const char *path, const void *data, size_t size_bytes, mode_t mode);
+/* Makes path and its parents; 0 if it is there already as a directory. */
+int fs_mkdir_p(int dirfd, const char *path, mode_t mode);
+/* Removes path whatever it is, directories with all below, never following links; directories without write
+ * permission are made writable first.  0 also if it is not there. */
+int fs_remove_all(int dirfd, const char *path);
+/* Normalises a relative or absolute path as Python's os.path.normpath does, into ret (emptied first). */
+void fs_normpath(struct buf *ret, const char *path);
+/* Last component; never empty unless path is. */
+const char *fs_basename(const char *path);
+
+#endif

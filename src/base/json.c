@@ -1,0 +1,132 @@
+/* JSON text as BuildStream hashes it: see json.h. */
+#include "base/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One code point from at (n bytes left); *used gets its length; U+FFFD and 1 byte where the bytes are not UTF-8. */
+static uint32_t code_point(const unsigned char *at, size_t n, size_t *used)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned char c = at[0];
+	size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+	uint32_t cp;
+
+	*used = 1;
+	if (len == 1)
+		return c;
+	if (len == 0 || len > n)
+		return 0xfffd;
+	cp = c & (0x7fu >> len);
+	for (size_t i = 1; i < len; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0xfffd;
+		cp = cp << 6 | (at[i] & 0x3fu);
+	}
+	if (cp < least[len] || cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000))
+		return 0xfffd;
+	*used = len;
+	return cp;
+}
+
+static void escape_unicode(struct buf *out, uint32_t cp)
+{
+	char text[16];
+	int n;
+
+	if (cp > 0xffff) {
+		cp -= 0x10000;
+		n = snprintf(text, sizeof(text), "\\u%04x\\u%04x", 0xd800 + (cp >> 10), 0xdc00 + (cp & 0x3ff));
+	} else {
+		n = snprintf(text, sizeof(text), "\\u%04x", cp);
+	}
+	buf_add(out, text, (size_t)n);
+}
+
+static char short_escape(unsigned char c)
+{
+	switch (c) {
+	case '"':
+	case '\\':
+		return (char)c;
+	case '\b':
+		return 'b';
+	case '\f':
+		return 'f';
+	case '\n':
+		return 'n';
+	case '\r':
+		return 'r';
+	case '\t':
+		return 't';
+	default:
+		return 0;
+	}
+}
+
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+void json_string(struct buf *out, const char *text, size_t len_bytes)
+{
+	const unsigned char *at = (const unsigned char *)text, *end = at + len_bytes;
+
+	buf_addc(out, '"');
+	while (at < end) {
+		const unsigned char *from = at;
+		size_t used;
+		char c;
+
+		while (at < end && is_plain(*at))
+			at++;
+		buf_add(out, from, (size_t)(at - from));
+		if (at == end)
+			break;
+		c = short_escape(*at);
+		if (c) {
+			buf_addc(out, '\\');
+			buf_addc(out, c);
+			at++;
+			continue;
+		}
+		escape_unicode(out, code_point(at, (size_t)(end - at), &used));
+		at += used;
+	}
+	buf_addc(out, '"');
+}
+
+void json_str(struct buf *out, const char *text)
+{
+	if (text)
+		json_string(out, text, strlen(text));
+	else
+		buf_adds(out, "null");
+}
+
+void json_int(struct buf *out, int64_t value)
+{
+	buf_printf(out, "%" PRId64, value);
+}
+
+void json_bool(struct buf *out, bool value)
+{
+	buf_adds(out, value ? "true" : "false");
+}
+
+void json_comma(struct buf *out)
+{
+	char last = out->len ? out->data[out->len - 1] : '[';
+
+	if (last != '[' && last != '{' && last != ':')
+		buf_addc(out, ',');
+}
+
+void json_member(struct buf *out, const char *name)
+{
+	json_comma(out);
+	json_str(out, name);
+	buf_addc(out, ':');
+}

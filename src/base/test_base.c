@@ -1,0 +1,181 @@
+/* Unit tests of room base. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/diag.h"
+#include "base/digest.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/map.h"
+
+static void json_escapes_as_ujson_does(void **state)
+{
+	(void)state;
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	const char text[] = "a/b\"\\\b\f\n\r\t\x01\x7f\xc3\xa9\xf0\x9f\x99\x82";
+
+	json_string(&out, text, sizeof(text) - 1);
+	assert_string_equal(buf_text(&out), "\"a/b\\\"\\\\\\b\\f\\n\\r\\t\\u0001\x7f\\u00e9\\ud83d\\ude42\"");
+	buf_clear(&out);
+	json_string(&out, "\xff\xc0\xaf\xed\xa0\x80", 6); /* never a raw byte, whatever comes */
+	assert_string_equal(buf_text(&out), "\"\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\"");
+}
+
+static void json_members_get_commas(void **state)
+{
+	(void)state;
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	buf_addc(&out, '{');
+	json_member(&out, "a");
+	json_int(&out, -3);
+	json_member(&out, "b");
+	json_bool(&out, true);
+	json_member(&out, "c");
+	json_str(&out, NULL);
+	buf_addc(&out, '}');
+	assert_string_equal(buf_text(&out), "{\"a\":-3,\"b\":true,\"c\":null}");
+}
+
+static void normpath_is_pythons(void **state)
+{
+	(void)state;
+	static const char *const pairs[][2] = {
+		{ "", "." }, { ".", "." }, { "/", "/" }, { "//", "//" }, { "///", "/" }, { "a/../b.bst", "b.bst" },
+		{ "a//b/./c/", "a/b/c" }, { "../a", "../a" }, { "../../a", "../../a" }, { "a/../../b", "../b" },
+		{ "/../a", "/a" }, { "//a/../..", "//" }, { "a/..", "." }, { "..", ".." }, { "/a/b/../../..", "/" },
+	};
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		fs_normpath(&out, pairs[i][0]);
+		assert_string_equal(buf_text(&out), pairs[i][1]);
+	}
+}
+
+static void digests_and_hex(void **state)
+{
+	(void)state;
+	struct digest d, e;
+	char hex[DIGEST_HEX + 1];
+	struct digest_stream *stream = digest_stream_new();
+
+	digest_of(&d, "", 0);
+	assert_true(digest_eq(&d, &DIGEST_EMPTY));
+	digest_of(&d, "abc", 3);
+	digest_to_hex(hex, d.hash);
+	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	digest_stream_add(stream, "a", 1);
+	digest_stream_add(stream, "bc", 2);
+	digest_stream_end(stream, &e);
+	assert_true(digest_eq(&d, &e));
+	assert_true(digest_from_hex(e.hash, hex));
+	hex[63] = 'g';
+	assert_false(digest_from_hex(e.hash, hex));
+	assert_false(digest_from_hex(e.hash, "ab"));
+}
+
+static void maps_and_interned_strings(void **state)
+{
+	(void)state;
+	struct arena arena = ARENA_INIT;
+	struct intern intern;
+	struct strmap map = STRMAP_INIT;
+	char name[16];
+
+	intern_init(&intern, &arena);
+	for (uint32_t i = 0; i < 1000; i++) {
+		const char *key;
+		snprintf(name, sizeof(name), "key%u", i);
+		key = intern_text(&intern, name, strlen(name));
+		assert_ptr_equal(key, intern_text(&intern, name, strlen(name)));
+		assert_int_equal(strmap_put(&map, key, strlen(key), i), STRMAP_NONE);
+	}
+	assert_int_equal(strmap_get(&map, "key777", 6), 777);
+	assert_int_equal(strmap_get(&map, "key1000", 7), STRMAP_NONE);
+	assert_int_equal(strmap_put(&map, "key1", 4, 5), 1);
+	strmap_clear(&map);
+	assert_int_equal(strmap_get(&map, "key777", 6), STRMAP_NONE);
+	strmap_release(&map);
+	intern_release(&intern);
+	arena_release(&arena);
+}
+
+static void arenas_reset_to_one_clean_block(void **state)
+{
+	(void)state;
+	struct arena arena = ARENA_INIT;
+	char *first = arena_alloc(&arena, 100);
+
+	memset(first, 'x', 100);
+	arena_alloc(&arena, 10 << 20);
+	arena_reset(&arena);
+	char *again = arena_alloc(&arena, 100);
+	assert_ptr_equal(first, again);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(again[i], 0);
+	assert_string_equal(arena_printf(&arena, "%s-%d", "a", 7), "a-7");
+	arena_release(&arena);
+}
+
+static void diags_print_as_the_peer_does(void **state)
+{
+	(void)state;
+	_cleanup_diag_ struct diag diag = DIAG_INIT;
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	assert_true(diag_set(&diag, "load", "missing-file", "Could not find '%s'", "x") < 0);
+	diag_where(&diag, "a.bst", 3, 2);
+	diag_detail(&diag, "one\ntwo");
+	diag_format(&diag, &out);
+	assert_string_equal(buf_text(&out), "a.bst [line 3 column 2]: Could not find 'x'\n\n    one\n    two");
+}
+
+static void files_are_written_whole_and_removed(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/millrace-base-XXXXXX";
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_free_ char *deep = NULL, *file = NULL;
+
+	assert_non_null(mkdtemp(dir));
+	deep = xasprintf("%s/a/b/c", dir);
+	file = xasprintf("%s/f", deep);
+	assert_int_equal(fs_mkdir_p(AT_FDCWD, deep, 0777), 0);
+	assert_int_equal(fs_mkdir_p(AT_FDCWD, deep, 0777), 0);
+	assert_int_equal(fs_write_file(AT_FDCWD, file, "hello", 5, 0666), 0);
+	assert_int_equal(fs_mkdir_p(AT_FDCWD, file, 0777), -ENOTDIR);
+	assert_int_equal(fs_read_file(&text, AT_FDCWD, file, 4), -EFBIG);
+	buf_clear(&text);
+	assert_int_equal(fs_read_file(&text, AT_FDCWD, file, 5), 0);
+	assert_string_equal(buf_text(&text), "hello");
+	assert_int_equal(chmod(deep, 0), 0);
+	assert_int_equal(fs_remove_all(AT_FDCWD, dir), 0);
+	assert_int_equal(access(dir, F_OK), -1);
+	assert_int_equal(fs_remove_all(AT_FDCWD, dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(json_escapes_as_ujson_does),
+		cmocka_unit_test(json_members_get_commas),
+		cmocka_unit_test(normpath_is_pythons),
+		cmocka_unit_test(digests_and_hex),
+		cmocka_unit_test(maps_and_interned_strings),
+		cmocka_unit_test(arenas_reset_to_one_clean_block),
+		cmocka_unit_test(diags_print_as_the_peer_does),
+		cmocka_unit_test(files_are_written_whole_and_removed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
