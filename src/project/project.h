@@ -1,0 +1,188 @@
+/* project/project.h: from a directory and a command line to a filled graph.
+ *
+ * Finds and composes project.conf, user configuration, includes, options, junctions, links, overrides, plugin origins,
+ * elements and sources, and fills struct graph: everything that decides a cache key before keys are computed.
+ *
+ * Never touches the network and never runs anything.  Where a junction's sources are not on this machine, loading
+ * stops with PROJECT_NEEDS and a batch of needs; the caller has them fetched and staged and calls project_load again,
+ * which goes on where it stopped.
+ *
+ * Files read: project.conf, project.refs, junction.refs, *.bst, includes, plugins' default YAML, plugins' .py (only to
+ * recognise them), .bst2/workspaces.yml, buildstream2.conf or buildstream.conf.
+ *
+ * Runs in the parent, before any worker is forked.  Everything returned lives in the graph's arena or in the loader, as
+ * long as both do.  Nothing prints: warnings are collected, errors go into the caller's diag with the peer's domain and
+ * reason.
+ */
+#ifndef PROJECT_PROJECT_H
+#define PROJECT_PROJECT_H
+
+#include "base/arena.h"
+#include "base/diag.h"
+#include "graph/graph.h"
+
+struct yaml_node;
+
+/* ---- user configuration ---------------------------------------------------------------------------------------- */
+
+enum project_on_error { PROJECT_ON_ERROR_CONTINUE, PROJECT_ON_ERROR_QUIT, PROJECT_ON_ERROR_TERMINATE };
+enum project_uri_policy {
+	PROJECT_URI_ALL,
+	PROJECT_URI_ALIASES,
+	PROJECT_URI_MIRRORS,
+	PROJECT_URI_USER,
+};
+enum project_buildtrees { PROJECT_BUILDTREES_ALWAYS, PROJECT_BUILDTREES_AUTO, PROJECT_BUILDTREES_NEVER };
+enum project_remote_type { PROJECT_REMOTE_INDEX = 1, PROJECT_REMOTE_STORAGE = 2, PROJECT_REMOTE_ALL = 3 };
+#define PROJECT_QUOTA_INFINITE INT64_MAX
+
+struct project_remote { /* one server of `artifacts`, `source-caches`, `storage-service`, `remote-execution` */
+	const char *url;           /* NULL: not configured */
+	const char *instance_name; /* NULL: none */
+	enum project_remote_type type;
+	bool push;
+	const char *server_cert, *client_cert, *client_key, *access_token; /* absolute paths or NULL */
+	int64_t access_token_reload_interval_min;                          /* minutes; -1: not set */
+	int64_t keepalive_time_s, retry_limit, retry_delay_ms, request_timeout_s; /* -1: not set */
+};
+
+struct project_remotes {
+	bool override_project_caches;
+	const struct project_remote *servers;
+	uint32_t count;
+};
+
+/* User configuration: the built-in defaults with the user's file composed over them.  Plain data; the session changes
+ * fields that command line options override after project_context_load and before project_loader_new. */
+struct project_context {
+	struct arena arena;
+	const char *config_file; /* absolute path of the file in use, NULL: built-in defaults only */
+
+	const char *cachedir, *sourcedir, *logdir; /* absolute */
+	const char *workspacedir;                  /* absolute, or "." */
+
+	int64_t quota_bytes, reserved_bytes; /* percentages resolved for the volume of cachedir */
+	double low_watermark;                /* 0 .. 1, ratio of the quota */
+	const char *quota_text;
+	bool pull_buildtrees;
+	enum project_buildtrees cache_buildtrees;
+	struct project_remote storage_service;
+
+	enum project_on_error on_error;
+	int64_t fetchers, builders, pushers, network_retries;
+
+	int64_t max_jobs; /* as configured; 0: number of CPUs, at most 8 */
+	bool retry_failed;
+	const char *build_dependencies; /* "none", "run" or "all" */
+	enum project_uri_policy fetch_source, track_source;
+
+	int64_t key_length, error_lines, message_lines;
+	bool verbose, debug, throttle_ui_updates;
+	const char *element_format, *message_format;
+
+	struct project_remotes artifacts, source_caches;
+	struct project_remote execution_service, remote_storage_service, action_cache_service;
+
+	const struct yaml_node *projects; /* per-project sections, keys checked; NULL if none */
+	const char *python_site;          /* directory to search for `pip` plugin origins before Python's own; NULL */
+};
+
+/* Loads config_file, or with NULL buildstream2.conf, else buildstream.conf in $XDG_CONFIG_HOME (~/.config), else only
+ * defaults.  `~` and environment variables are expanded in directories.  0, or negative with diag: domain "load",
+ * reason "missing-file", "invalid-data", "invalid-yaml", ... ; unknown keys are errors.  Creates nothing on disk. */
+int project_context_load(struct project_context *context, const char *config_file, struct diag *diag);
+void project_context_release(struct project_context *context);
+/* What %{max-jobs} is: context->max_jobs, or for 0 the CPUs this process may use, at most 8. */
+int64_t project_max_jobs(const struct project_context *context);
+
+/* ---- what to load ---------------------------------------------------------------------------------------------- */
+
+struct project_option { /* -o NAME VALUE */
+	const char *name, *value;
+};
+
+struct project_request {
+	const char *directory; /* where to start looking upwards for project.conf (-C); NULL: "." */
+	const struct project_option *options;
+	uint32_t option_count;
+	const char *default_mirror; /* NULL: not given */
+	int strict;                 /* --strict 1, --no-strict 0, -1: as the user configuration says (strict) */
+	/* As on a command line: "a.bst", "junction.bst:a.bst", globs; none: the project's default targets.  Names that
+	 * do not end in ".bst" are an error of domain "stream", reason "invalid-element-names". */
+	const char *const *targets;
+	uint32_t target_count;
+	const char *const *except;
+	uint32_t except_count;
+	/* No targets wanted: load nothing but project.conf (both passes) and what it needs. */
+	bool project_only;
+	/* For tests, and for computing keys of another machine: uname's machine and system; NULL: the host's. */
+	const char *machine, *system;
+};
+
+/* One junction whose sources must be on disk before loading can go on.  `element` is in the graph: a junction element
+ * with configured sources.  Fetch them if need be, stage them together into a directory beside `directory` and rename it
+ * there; a directory that exists counts as complete. */
+struct project_need {
+	uint32_t element;
+	const char *directory; /* absolute: <parent project>/.bst/staged-junctions/<junction file>/<weak key> */
+};
+
+enum { PROJECT_NEEDS = 1 };
+
+struct project_warning {
+	const char *token;  /* "ref-not-in-track" and such, NULL for plain warnings */
+	const char *text;   /* one line */
+	const char *detail; /* more lines or NULL */
+};
+
+struct project_loader;
+/* context and request must outlive the loader. */
+struct project_loader *project_loader_new(const struct project_context *context, const struct project_request *request);
+void project_loader_free(struct project_loader *loader);
+
+/* Fills graph (from graph_init; not frozen).  Returns 0 when everything is loaded, PROJECT_NEEDS (see project_needs),
+ * or negative with diag.  After PROJECT_NEEDS call it again with the same graph, thawed if it was frozen meanwhile.
+ * What it fills: all of struct graph_element and graph_project but keys' texts (graph_project.fatal_warnings_json). */
+int project_load(struct project_loader *loader, struct graph *graph, struct diag *diag);
+/* The batch after PROJECT_NEEDS; valid until the next project_load. */
+const struct project_need *project_needs(const struct project_loader *loader, uint32_t *ret_count);
+
+/* ---- what was loaded ------------------------------------------------------------------------------------------- */
+
+/* Element ids of targets (in order, without repetitions, links and overrides followed) and of --except ones. */
+const uint32_t *project_targets(const struct project_loader *loader, uint32_t *ret_count);
+const uint32_t *project_except(const struct project_loader *loader, uint32_t *ret_count);
+/* Element with this full name ("junction.bst:dir/a.bst"), or GRAPH_NONE. */
+uint32_t project_find(const struct project_loader *loader, const char *full_name);
+/* Absolute path of the top-level project, NULL before the first project_load found it. */
+const char *project_directory(const struct project_loader *loader);
+const struct project_warning *project_warnings(const struct project_loader *loader, uint32_t *ret_count);
+/* Paths of all files read so far, absolute, in the order of first reading. */
+const char *const *project_files(const struct project_loader *loader, uint32_t *ret_count);
+
+struct project_host_file { /* of `shell: host-files` */
+	const char *path, *host_path;
+	bool optional;
+};
+
+/* What the rest of the program needs to know about a project besides graph_project. */
+struct project_info {
+	const char *element_path;  /* absolute */
+	const char *ref_storage;   /* "inline" or "project.refs" */
+	const struct graph_pair *options; /* name and value as text (bool: 1 or 0), sorted by name */
+	uint32_t option_count;
+	const char *const *shell_command;
+	uint32_t shell_command_count;
+	const struct graph_pair *shell_environment; /* environment variables expanded */
+	uint32_t shell_environment_count;
+	const struct project_host_file *shell_host_files;
+	uint32_t shell_host_file_count;
+	const struct project_remote *artifacts, *source_caches; /* recommended by project.conf */
+	uint32_t artifact_count, source_cache_count;
+	struct project_remotes user_artifacts, user_source_caches; /* `projects.NAME` of the user configuration */
+	const struct yaml_node *provenance_attributes;
+};
+/* project: id in the graph. */
+const struct project_info *project_info(const struct project_loader *loader, uint32_t project);
+
+#endif
