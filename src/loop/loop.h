@@ -105,7 +105,8 @@ struct loop_child {
 	 * and the handle removed already. */
 	void (*fn)(struct loop_child *child, const siginfo_t *info, void *data);
 	void *data;
-	struct loop_fd handle; /* private */
+	struct loop_fd handle;          /* private */
+	struct loop_child *next, *prev; /* private */
 };
 
 /* Watches and reaps a child of this process. */

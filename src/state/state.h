@@ -3,8 +3,8 @@
  * One dense array by element id (struct state_element).  The parent owns the truth.  A worker is forked with a copy of it
  * and afterwards follows an append-only journal in shared memory: the parent is the only writer, each worker a reader
  * with a cursor of its own.  A job is dispatched with `as_of`, the journal position it may see; before it runs, its
- * worker applies the records up to there, leaving out those that came from itself.  What the job changes stays in the
- * job (struct state_changes) until the parent has received, validated, applied and appended it: one writer, no locks,
+ * worker applies the records up to there, leaving out those that came from itself (see state_follow).  What the job
+ * changes stays in the job (struct state_changes) until the parent has received, validated, applied and appended it: one writer, no locks,
  * and appending costs the same for one worker as for a hundred.
  *
  * The fields, who changes them, when, in which record:
@@ -158,14 +158,15 @@ uint32_t state_epoch(const struct state *state);
 /* In a child just forked: its copy of the array becomes a replica that stands at the position of the fork.  Maps the
  * journal read-only.  incarnation: of this worker, never used before in the session.  0 or -errno. */
 int state_attach(struct state *state, uint32_t incarnation);
-/* Applies records from the cursor to as_of, but for those whose origin is this incarnation (their changes were made
- * by this very worker's earlier jobs and state_keep has applied them).  Returns the number of records applied, or
- * -EBADMSG: as_of is before the cursor or after the head, or a record is malformed.  trace, if not NULL, is called for
- * every record applied, with one line of text. */
+/* Applies records from the cursor to as_of.  Records whose origin is this incarnation are passed over: the worker's own
+ * copy (state_keep) is applied at that place instead, so that its changes take effect exactly once and in the journal's
+ * order, whatever others did to the same element meanwhile.  Returns the number of records of others applied, or
+ * -EBADMSG: as_of is before the cursor or after the head, a record is malformed, or an own record is not the one that
+ * was sent.  trace, if not NULL, is called with one line of text for every record of others applied. */
 int64_t state_follow(struct state *state, uint64_t as_of, void (*trace)(void *data, const char *line), void *data);
-/* A job of this worker has sent these changes in its result.  They are applied here at once, without waiting for the
- * journal: a result that is sent is either accepted as it is, or the worker is killed. */
-void state_keep(struct state *state, const void *bytes, size_t size_bytes, uint32_t count);
+/* A job of this worker has sent these changes in its result: a copy is kept until their place in the journal comes by.
+ * The parent commits every result in the order it was sent, or kills the worker. */
+void state_keep(struct state *state, const void *bytes, size_t size_bytes);
 uint64_t state_cursor(const struct state *state);
 
 /* --- readers, any side --- */

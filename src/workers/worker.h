@@ -18,6 +18,8 @@
 #define WORKERS_WORKER_H
 
 #include <poll.h>
+#include <signal.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/diag.h"
