@@ -18,7 +18,7 @@ BELOW = {
     "kinds": ["yaml", "graph", "cas"],
     "keys": ["yaml", "graph", "kinds", "cas"],
     "project": ["yaml", "graph", "kinds", "keys", "cas"],
-    "sandbox": ["cas"],
+    "sandbox": ["cas", "graph"],
     "workers": ["wire", "graph", "state", "loop"],
     "remote": ["cas", "wire"],
     "artifacts": ["yaml", "graph", "cas", "state", "keys", "kinds"],
