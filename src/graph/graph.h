@@ -87,7 +87,6 @@ struct graph_project {
 	uint32_t parent;            /* project id, GRAPH_NONE for the top level */
 	const char *const *fatal_warnings; /* sorted, duplicates kept */
 	uint32_t fatal_warning_count;
-	const char *fatal_warnings_json;   /* as it stands in keys; room keys fills it */
 	bool strict;                /* strict build plan */
 };
 

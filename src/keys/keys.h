@@ -41,9 +41,6 @@ struct keys;
 struct keys *keys_new(const struct graph *graph);
 void keys_free(struct keys *keys);
 
-/* Texts that stand in every key of a project (fatal-warnings), put into the graph's arena; before graph_freeze. */
-void keys_prepare_graph(struct graph *graph);
-
 /* Keys of every element, dependencies first.  all has graph->element_count entries and is overwritten.  view may be
  * NULL: the graph as loaded, a strict plan. */
 void keys_all(struct keys *keys, const struct keys_view *view, struct keys_of_element *all);

@@ -23,6 +23,7 @@
 #include "graph/graph.h"
 
 struct yaml_node;
+struct yaml_entry;
 
 /* ---- what kinds ask of the world */
 
@@ -167,6 +168,13 @@ int kinds_source_key(const struct kinds_context *ctx, struct graph_source *sourc
 int kinds_workspace_source(const struct kinds_context *ctx, struct graph_source *source, const char *path);
 /* For a source of kind local: absolute path (junctions use it in place); NULL for all others. */
 const char *kinds_local_path(const struct graph_source *source);
+
+/* ---- YAML as it stands in keys */
+
+/* Adds a tree as JSON: scalars as strings, members sorted by name. */
+void kinds_json_node(struct buf *out, const struct yaml_node *node);
+/* Fills sorted (room for map->count pointers) with the map's entries in the order of their names' bytes. */
+void kinds_sorted_entries(const struct yaml_node *map, const struct yaml_entry **sorted);
 
 /* ---- default configuration that comes with the core */
 

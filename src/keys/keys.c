@@ -1,0 +1,370 @@
+/* Cache keys: see keys.h.
+ *
+ * The text of a key is
+ *   {"core-artifact-version":11,"dependencies":[...],"element-base-key":... ,"sources":[...],"weak-cache-key":"..."}
+ * Its middle, from "element-base-key" on, is the same in an element's weak, strict and strong key: it is rendered once
+ * (`body`) and hashed two or three times; the lists of dependencies in front of it are made in one walk over the build
+ * scope.
+ */
+#include "keys/keys_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "kinds/kinds.h"
+
+/* _versions.py BST_CORE_ARTIFACT_VERSION */
+#define HEAD "{\"core-artifact-version\":11,\"dependencies\":["
+
+static struct keys_name keep(struct keys *keys, struct buf *text)
+{
+	struct keys_name name = { arena_strndup(&keys->arena, buf_text(text), text->len), (uint32_t)text->len };
+
+	buf_clear(text);
+	return name;
+}
+
+static void render_names(struct keys *keys)
+{
+	const struct graph *graph = keys->graph;
+	struct buf _cleanup_buf_ text = BUF_INIT;
+
+	keys->names = ARENA_ARRAY(&keys->arena, struct keys_name, graph->element_count);
+	for (uint32_t i = 0; i < graph->element_count; i++) {
+		buf_addc(&text, '[');
+		json_str(&text, graph->projects[graph->elements[i].project].name);
+		buf_addc(&text, ',');
+		json_str(&text, graph->elements[i].name);
+		keys->names[i] = keep(keys, &text);
+	}
+	keys->warnings = ARENA_ARRAY(&keys->arena, struct keys_name, graph->project_count);
+	for (uint32_t i = 0; i < graph->project_count; i++) {
+		buf_addc(&text, '[');
+		for (uint32_t k = 0; k < graph->projects[i].fatal_warning_count; k++) {
+			json_comma(&text);
+			json_str(&text, graph->projects[i].fatal_warnings[k]);
+		}
+		buf_addc(&text, ']');
+		keys->warnings[i] = keep(keys, &text);
+	}
+}
+
+static void find_order(struct keys *keys)
+{
+	uint32_t count = keys->graph->element_count;
+	uint32_t *all = xreallocarray(NULL, count ? count : 1, sizeof(*all));
+
+	for (uint32_t i = 0; i < count; i++)
+		all[i] = i;
+	graph_walk_targets(&keys->walk, keys->graph, all, count, GRAPH_SCOPE_ALL);
+	assert(keys->walk.count == count);
+	if (count)
+		memcpy(all, keys->walk.ids, count * sizeof(*all));
+	keys->order = all;
+}
+
+struct keys *keys_new(const struct graph *graph)
+{
+	struct keys *keys = xcalloc(1, sizeof(*keys));
+
+	keys->graph = graph;
+	keys->strict_marks = xcalloc(graph->element_count ? graph->element_count : 1, sizeof(*keys->strict_marks));
+	render_names(keys);
+	find_order(keys);
+	return keys;
+}
+
+void keys_free(struct keys *keys)
+{
+	if (!keys)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(keys->deps); i++)
+		buf_release(&keys->deps[i]);
+	buf_release(&keys->body);
+	keys_cache_release(&keys->cache);
+	graph_walk_release(&keys->walk);
+	free(keys->order);
+	free(keys->strict_marks);
+	arena_release(&keys->arena);
+	free(keys);
+}
+
+/* ---- the middle of the text */
+
+static bool is_nocache(const struct graph_element *element, const char *name)
+{
+	for (uint32_t i = 0; i < element->environment_nocache_count; i++)
+		if (strcmp(element->environment_nocache[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void add_environment(struct buf *out, const struct graph_element *element)
+{
+	buf_adds(out, ",\"environment\":{");
+	for (uint32_t i = 0; i < element->environment_count; i++) {
+		if (is_nocache(element, element->environment[i].name))
+			continue;
+		json_member(out, element->environment[i].name);
+		json_str(out, element->environment[i].value);
+	}
+	buf_addc(out, '}');
+}
+
+static void add_sandbox(struct buf *out, const struct graph_sandbox *sandbox)
+{
+	buf_adds(out, ",\"sandbox\":{\"build-arch\":");
+	json_str(out, sandbox->build_arch);
+	if (sandbox->build_gid >= 0) {
+		buf_adds(out, ",\"build-gid\":");
+		json_int(out, sandbox->build_gid);
+	}
+	buf_adds(out, ",\"build-os\":");
+	json_str(out, sandbox->build_os);
+	if (sandbox->build_uid >= 0) {
+		buf_adds(out, ",\"build-uid\":");
+		json_int(out, sandbox->build_uid);
+	}
+	if (sandbox->remote_apis_socket) {
+		buf_adds(out, ",\"remote-apis-socket\":{");
+		if (sandbox->action_cache_enable_update)
+			buf_adds(out, "\"action-cache-enable-update\":true,");
+		buf_adds(out, "\"path\":");
+		json_str(out, sandbox->remote_apis_socket);
+		buf_addc(out, '}');
+	}
+	buf_addc(out, '}');
+}
+
+static const char *source_key(const struct keys *keys, const struct keys_view *view, uint32_t id, uint32_t i,
+			      uint32_t *ret_len)
+{
+	const struct graph_source *source = &keys->graph->elements[id].sources[i];
+
+	if (view && view->source_key)
+		return view->source_key(view->data, id, i, ret_len);
+	*ret_len = source->key_json_len;
+	return source->key_json;
+}
+
+/* The list of sources; false if one has no ref. */
+static bool add_sources(const struct keys *keys, const struct keys_view *view, uint32_t id, struct buf *out)
+{
+	const struct graph_element *element = &keys->graph->elements[id];
+
+	buf_addc(out, '[');
+	for (uint32_t i = 0; i < element->source_count; i++) {
+		uint32_t len = 0;
+		const char *key = source_key(keys, view, id, i, &len);
+
+		if (!key)
+			return false;
+		buf_adds(out, i ? ",{" : "{");
+		if (element->sources[i].directory && *element->sources[i].directory) {
+			buf_adds(out, "\"directory\":");
+			json_str(out, element->sources[i].directory);
+			buf_addc(out, ',');
+		}
+		buf_adds(out, "\"key\":");
+		buf_add(out, key, len);
+		buf_adds(out, ",\"name\":");
+		json_str(out, element->sources[i].ops->name);
+		buf_addc(out, '}');
+	}
+	buf_addc(out, ']');
+	return true;
+}
+
+/* All from "element-base-key" to "sources", into keys->body; false if a source has no ref. */
+static bool render_body(struct keys *keys, const struct keys_view *view, uint32_t id)
+{
+	const struct graph_element *element = &keys->graph->elements[id];
+	const struct keys_name *warnings = &keys->warnings[element->project];
+	bool runs = kinds_runs_commands(element);
+	struct buf *out = &keys->body;
+
+	buf_clear(out);
+	buf_adds(out, "],\"element-base-key\":{\"build-root\":");
+	json_str(out, graph_variable(element, "build-root"));
+	buf_adds(out, "},\"element-plugin-key\":");
+	kinds_element_key(element, out);
+	buf_adds(out, ",\"element-plugin-name\":");
+	json_str(out, element->ops->name);
+	buf_adds(out, ",\"element-plugin-version\":");
+	json_int(out, kinds_artifact_version(element));
+	if (runs)
+		add_environment(out, element);
+	buf_adds(out, ",\"fatal-warnings\":");
+	buf_add(out, warnings->text, warnings->len_bytes);
+	buf_adds(out, ",\"public\":");
+	keys_json_public(&keys->cache, out, element->public_data);
+	if (runs)
+		add_sandbox(out, &element->sandbox);
+	buf_adds(out, ",\"sources\":");
+	return add_sources(keys, view, id, out);
+}
+
+/* ---- dependencies */
+
+static void add_dep(struct buf *out, const struct keys_name *name, const struct key *key)
+{
+	if (out->len && out->data[out->len - 1] == ']')
+		buf_addc(out, ',');
+	buf_add(out, name->text, name->len_bytes);
+	if (key) {
+		char *to = buf_room(out, DIGEST_HEX + 5);
+		char hex[DIGEST_HEX + 1];
+
+		digest_to_hex(hex, key->hash);
+		memcpy(to, ",\"", 2);
+		memcpy(to + 2, hex, DIGEST_HEX);
+		memcpy(to + 2 + DIGEST_HEX, "\"]", 3);
+		out->len += DIGEST_HEX + 4;
+	} else {
+		buf_addc(out, ']');
+	}
+}
+
+static void mark_strict(struct keys *keys, uint32_t id)
+{
+	const struct graph_element *element = &keys->graph->elements[id];
+
+	for (uint32_t i = 0; i < element->dep_count; i++)
+		if (element->deps[i].strict)
+			keys->strict_marks[element->deps[i].element] = id + 1;
+}
+
+/* Which of the strengths can be known at all, and whether strong must be computed apart from strict. */
+struct known {
+	bool weak, strict, strong, strong_differs;
+};
+
+/* One walk over the build scope fills all three lists. */
+static struct known render_deps(struct keys *keys, uint32_t id, bool non_strict, const struct keys_of_element *all)
+{
+	struct known known = { true, true, true, false };
+	bool always = keys->graph->elements[id].ops->flags & KINDS_STRICT_REBUILD;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys->deps); i++) {
+		buf_clear(&keys->deps[i]);
+		buf_adds(&keys->deps[i], HEAD);
+	}
+	mark_strict(keys, id);
+	graph_walk_scope(&keys->walk, keys->graph, id, GRAPH_SCOPE_BUILD);
+	for (uint32_t i = 0; i < keys->walk.count; i++) {
+		uint32_t dep = keys->walk.ids[i];
+		bool with_key = always || keys->strict_marks[dep] == id + 1;
+		const struct keys_of_element *has = &all[dep];
+
+		if (with_key && !key_known(&has->weak))
+			known.weak = false;
+		known.strict = known.strict && key_known(&has->strict);
+		add_dep(&keys->deps[KEYS_WEAK], &keys->names[dep], with_key ? &has->weak : NULL);
+		add_dep(&keys->deps[KEYS_STRICT], &keys->names[dep], &has->strict);
+		if (non_strict) {
+			known.strong = known.strong && key_known(&has->strong);
+			known.strong_differs = known.strong_differs || !key_eq(&has->strong, &has->strict);
+			add_dep(&keys->deps[KEYS_STRONG], &keys->names[dep], &has->strong);
+		}
+	}
+	return known;
+}
+
+/* ---- hashing */
+
+static void render_end(struct buf *out, const struct key *weak)
+{
+	if (weak) {
+		char hex[DIGEST_HEX + 1];
+
+		digest_to_hex(hex, weak->hash);
+		buf_adds(out, ",\"weak-cache-key\":\"");
+		buf_add(out, hex, DIGEST_HEX);
+		buf_addc(out, '"');
+	}
+	buf_addc(out, '}');
+}
+
+static void hash(struct keys *keys, struct buf *deps, const struct key *weak, struct key *ret)
+{
+	/* One text in one piece: copying the body costs a twentieth of hashing it. */
+	buf_add(deps, keys->body.data, keys->body.len);
+	render_end(deps, weak);
+	digest_sha256(ret->hash, deps->data, deps->len);
+}
+
+static void strong_key(struct keys *keys, const struct keys_view *view, uint32_t id, const struct known *known,
+		       struct keys_of_element *own)
+{
+	if (!view || !view->non_strict) {
+		own->strong = own->strict;
+		return;
+	}
+	if (view->cached && view->cached(view->data, id, own, &own->strong))
+		return;
+	if (!known->strong)
+		return;
+	if (!known->strong_differs)
+		own->strong = own->strict;
+	else
+		hash(keys, &keys->deps[KEYS_STRONG], &own->weak, &own->strong);
+}
+
+void keys_one(struct keys *keys, const struct keys_view *view, uint32_t element, struct keys_of_element *all)
+{
+	struct keys_of_element own = { 0 };
+	struct known known;
+
+	assert(element < keys->graph->element_count);
+	all[element] = own;
+	if (!render_body(keys, view, element))
+		return;
+	known = render_deps(keys, element, view && view->non_strict, all);
+	if (!known.weak)
+		return;
+	hash(keys, &keys->deps[KEYS_WEAK], NULL, &own.weak);
+	if (known.strict)
+		hash(keys, &keys->deps[KEYS_STRICT], &own.weak, &own.strict);
+	strong_key(keys, view, element, &known, &own);
+	all[element] = own;
+}
+
+void keys_all(struct keys *keys, const struct keys_view *view, struct keys_of_element *all)
+{
+	memset(all, 0, keys->graph->element_count * sizeof(*all));
+	for (uint32_t i = 0; i < keys->graph->element_count; i++)
+		keys_one(keys, view, keys->order[i], all);
+}
+
+bool keys_text(struct keys *keys, const struct keys_view *view, uint32_t element, enum keys_strength strength,
+	       const struct keys_of_element *all, struct buf *out)
+{
+	struct known known;
+
+	if (!render_body(keys, view, element))
+		return false;
+	known = render_deps(keys, element, true, all);
+	if (!known.weak || (strength == KEYS_STRICT && !known.strict) || (strength == KEYS_STRONG && !known.strong))
+		return false;
+	buf_add(out, keys->deps[strength].data, keys->deps[strength].len);
+	buf_add(out, keys->body.data, keys->body.len);
+	render_end(out, strength == KEYS_WEAK ? NULL : &all[element].weak);
+	return true;
+}
+
+void keys_source(struct key *ret, const char *key_json, size_t len_bytes)
+{
+	digest_sha256(ret->hash, key_json, len_bytes);
+}
+
+bool keys_element_sources(struct keys *keys, const struct keys_view *view, uint32_t element, struct key *ret)
+{
+	struct buf _cleanup_buf_ text = BUF_INIT;
+
+	if (!add_sources(keys, view, element, &text))
+		return false;
+	digest_sha256(ret->hash, text.data, text.len);
+	return true;
+}

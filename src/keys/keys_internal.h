@@ -1,0 +1,46 @@
+/* keys/keys_internal.h: what the files of room keys share. */
+#ifndef KEYS_KEYS_INTERNAL_H
+#define KEYS_KEYS_INTERNAL_H
+
+#include "keys/keys.h"
+
+struct yaml_node;
+
+/* JSON text of YAML subtrees by the address of their node: equal address means equal content (yaml.h), and elements of
+ * one kind share most of their public data.  A small direct-mapped table: a text is kept when its node is met for the
+ * second time, so that what nobody shares costs no memory. */
+enum { KEYS_CACHE_SLOTS = 4096 };
+struct keys_cached {
+	const struct yaml_node *node;
+	char *text; /* NULL: met once */
+	size_t len_bytes;
+};
+struct keys_cache {
+	struct keys_cached *slots; /* KEYS_CACHE_SLOTS of them, made on first use */
+};
+
+/* Adds the JSON text of node, a map. */
+void keys_json_public(struct keys_cache *cache, struct buf *out, const struct yaml_node *node);
+void keys_cache_release(struct keys_cache *cache);
+
+/* Adds `["project","element` + `"` for the entry of an element in a dependant's list of dependencies, without the key
+ * and the closing bracket. */
+struct keys_name {
+	const char *text;
+	uint32_t len_bytes;
+};
+
+struct keys {
+	const struct graph *graph;
+	struct arena arena;
+	struct keys_name *names;    /* by element */
+	struct keys_name *warnings; /* fatal-warnings as JSON, by project */
+	uint32_t *order;            /* all elements, dependencies first */
+	uint32_t *strict_marks;     /* by element: the dependant (id + 1) that was last seen to be strict about it */
+	struct graph_walk walk;
+	struct keys_cache cache;
+	struct buf body;            /* what both keys of an element share */
+	struct buf deps[3];         /* by enum keys_strength: text up to and with the dependencies */
+};
+
+#endif
