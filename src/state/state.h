@@ -162,8 +162,10 @@ int state_attach(struct state *state, uint32_t incarnation);
  * copy (state_keep) is applied at that place instead, so that its changes take effect exactly once and in the journal's
  * order, whatever others did to the same element meanwhile.  Returns the number of records of others applied, or
  * -EBADMSG: as_of is before the cursor or after the head, a record is malformed, or an own record is not the one that
- * was sent.  trace, if not NULL, is called with one line of text for every record of others applied. */
-int64_t state_follow(struct state *state, uint64_t as_of, void (*trace)(void *data, const char *line), void *data);
+ * was sent.  trace, if not NULL, is called for every record of others applied, with the element it is about and one line of
+ * text, such as "artifact: cached, by worker 3". */
+int64_t state_follow(struct state *state, uint64_t as_of,
+		     void (*trace)(void *data, uint32_t element, const char *line), void *data);
 /* A job of this worker has sent these changes in its result: a copy is kept until their place in the journal comes by.
  * The parent commits every result in the order it was sent, or kills the worker. */
 void state_keep(struct state *state, const void *bytes, size_t size_bytes);

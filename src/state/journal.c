@@ -1,0 +1,296 @@
+/* state/journal.c: the append-only journal in shared memory; the writer, the readers.  Format and memory rules: state.h.
+ *
+ * Ordering: the writer stores a record, then the head with release order, and only then sends a dispatch that names a
+ * position at or before that head.  A reader loads the head with acquire order and refuses an as_of beyond it, so what
+ * it reads was complete before.  The socket alone would order it too; the head makes it checkable.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "state/state_internal.h"
+
+enum { JOURNAL_MIN = 1 << 20, JOURNAL_PER_ELEMENT = 2048 };
+
+/* --- writer --- */
+
+static struct state_header *header(const struct state *state)
+{
+	return (struct state_header *)(void *)state->journal;
+}
+
+static void journal_close(struct state *state)
+{
+	if (state->journal)
+		munmap(state->journal, state->journal_bytes);
+	state->journal = NULL;
+	state->fd = close_fd(state->fd);
+}
+
+static int journal_create(size_t bytes, int *ret_fd, char **ret_map)
+{
+	int r, fd = memfd_create("millrace-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char *map = MAP_FAILED;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)bytes) == 0) /* sparse: takes memory only where it is written */
+		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		goto fail;
+	/* In this order: the seal spares mappings that exist, and a child must not inherit this one. */
+	if (madvise(map, bytes, MADV_DONTFORK) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+		goto fail;
+	*ret_fd = fd;
+	*ret_map = map;
+	return 0;
+fail:
+	r = -errno;
+	if (map != MAP_FAILED)
+		munmap(map, bytes);
+	close(fd);
+	return r;
+}
+
+static int journal_start(struct state *state)
+{
+	char *map = NULL;
+	int r, fd = -1;
+
+	r = journal_create(state->journal_bytes, &fd, &map);
+	if (r < 0)
+		return r;
+	journal_close(state);
+	state->fd = fd;
+	state->journal = map;
+	state->position = STATE_HEADER_BYTES;
+	header(state)->magic = STATE_MAGIC;
+	atomic_store_explicit(&header(state)->head, state->position, memory_order_release);
+	return 0;
+}
+
+int state_open(struct state *state, size_t journal_bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	assert(state->writer && !state->journal);
+	_Static_assert(sizeof(struct state_header) == STATE_HEADER_BYTES, "journal header");
+	if (journal_bytes == 0)
+		journal_bytes = (size_t)64 * JOURNAL_MIN + (size_t)state->element_count * JOURNAL_PER_ELEMENT;
+	state->journal_bytes = (MAX(journal_bytes, page) + page - 1) / page * page;
+	state->epoch = 1;
+	return journal_start(state);
+}
+
+int state_roll(struct state *state)
+{
+	int r;
+
+	assert(state->writer && state->journal);
+	r = journal_start(state);
+	if (r == 0)
+		state->epoch++;
+	return r;
+}
+
+int state_validate(const struct state *state, uint32_t element, const void *bytes, size_t size_bytes, uint32_t count)
+{
+	const char *next = bytes;
+	struct state_record record;
+	const char *payload;
+	uint32_t payload_bytes;
+
+	if (size_bytes > STATE_CHANGES_MAX)
+		return -EBADMSG;
+	for (; count > 0; count--) {
+		if (!state_record_check(state, next, size_bytes, &record, &payload, &payload_bytes))
+			return -EBADMSG;
+		if (record.element != element || record.origin != 0 || !state_record_from_job(record.type))
+			return -EBADMSG;
+		next += record.length;
+		size_bytes -= record.length;
+	}
+	return size_bytes == 0 ? 0 : -EBADMSG;
+}
+
+/* Applies count records at bytes, which the caller vouches for. */
+static void apply_all(struct state *state, const char *bytes, size_t size_bytes, uint32_t count)
+{
+	struct state_record record;
+	const char *payload;
+	uint32_t payload_bytes;
+
+	for (; count > 0; count--) {
+		if (!state_record_check(state, bytes, size_bytes, &record, &payload, &payload_bytes))
+			bug("state_commit: changes that were not validated");
+		state_record_apply(state, &record, payload, payload_bytes);
+		bytes += record.length;
+		size_bytes -= record.length;
+	}
+	assert(size_bytes == 0);
+}
+
+int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t size_bytes, uint32_t count)
+{
+	char *to;
+
+	assert(state->writer);
+	if (count == 0)
+		return 0;
+	if (!state->journal) {
+		apply_all(state, bytes, size_bytes, count);
+		return 0;
+	}
+	if (size_bytes > state->journal_bytes - state->position)
+		return -ENOSPC;
+	apply_all(state, bytes, size_bytes, count);
+	to = state->journal + state->position;
+	memcpy(to, bytes, size_bytes);
+	for (size_t done = 0; done < size_bytes;) {
+		struct state_record *record = (struct state_record *)(void *)(to + done);
+
+		record->origin = origin;
+		done += record->length;
+	}
+	state->position += size_bytes;
+	atomic_store_explicit(&header(state)->head, state->position, memory_order_release);
+	return 0;
+}
+
+uint64_t state_position(const struct state *state)
+{
+	return state->position;
+}
+
+uint64_t state_journal_used(const struct state *state)
+{
+	return state->position;
+}
+
+uint64_t state_journal_size(const struct state *state)
+{
+	return state->journal_bytes;
+}
+
+uint32_t state_epoch(const struct state *state)
+{
+	return state->epoch;
+}
+
+/* --- reader --- */
+
+int state_attach(struct state *state, uint32_t incarnation)
+{
+	assert(state->writer && state->fd >= 0 && incarnation != STATE_ORIGIN_PARENT);
+	/* The writer's mapping was not inherited; ours comes with the first record to read, since a process that is
+	 * forked for one job never reads any. */
+	state->writer = false;
+	state->journal = NULL;
+	state->incarnation = incarnation;
+	return 0;
+}
+
+static int reader_map(struct state *state)
+{
+	char *map = mmap(NULL, state->journal_bytes, PROT_READ, MAP_SHARED, state->fd, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	state->journal = map;
+	state->fd = close_fd(state->fd);
+	return header(state)->magic == STATE_MAGIC ? 0 : -EBADMSG;
+}
+
+void state_keep(struct state *state, const void *bytes, size_t size_bytes)
+{
+	assert(!state->writer);
+	if (size_bytes > 0)
+		buf_add(&state->kept, bytes, size_bytes);
+}
+
+/* An own record comes by: it must be the next one kept, but for the origin the parent wrote into it. */
+static bool apply_kept(struct state *state, const struct state_record *passed, const char *passed_payload)
+{
+	const char *kept = buf_text(&state->kept) + state->kept_next;
+	struct state_record record;
+	const char *payload;
+	uint32_t payload_bytes;
+
+	if (!state_record_check(state, kept, state->kept.len - state->kept_next, &record, &payload, &payload_bytes))
+		return false;
+	if (record.length != passed->length || record.type != passed->type || record.element != passed->element ||
+	    memcmp(payload, passed_payload, payload_bytes) != 0)
+		return false;
+	state_record_apply(state, &record, payload, payload_bytes);
+	state->kept_next += record.length;
+	if (state->kept_next == state->kept.len) {
+		buf_clear(&state->kept);
+		state->kept_next = 0;
+	}
+	return true;
+}
+
+static void trace_record(const struct state_record *record, const char *payload, uint32_t payload_bytes,
+			 void (*trace)(void *data, uint32_t element, const char *line), void *data)
+{
+	_cleanup_buf_ struct buf line = BUF_INIT;
+
+	state_record_describe(&line, record, payload, payload_bytes);
+	trace(data, record->element, buf_text(&line));
+}
+
+int64_t state_follow(struct state *state, uint64_t as_of,
+		     void (*trace)(void *data, uint32_t element, const char *line), void *data)
+{
+	struct state_record record;
+	const char *payload;
+	uint32_t payload_bytes;
+	int64_t applied = 0;
+	int r;
+
+	assert(!state->writer);
+	if (as_of == state->position)
+		return 0;
+	if (!state->journal && (r = reader_map(state)) < 0)
+		return r;
+	if (as_of < state->position || as_of > state->journal_bytes ||
+	    as_of > atomic_load_explicit(&header(state)->head, memory_order_acquire))
+		return -EBADMSG;
+	while (state->position < as_of) {
+		if (!state_record_check(state, state->journal + state->position, as_of - state->position, &record, &payload,
+					&payload_bytes))
+			return -EBADMSG;
+		if (record.origin == state->incarnation) {
+			if (!apply_kept(state, &record, payload))
+				return -EBADMSG;
+		} else {
+			state_record_apply(state, &record, payload, payload_bytes);
+			applied++;
+			if (trace)
+				trace_record(&record, payload, payload_bytes, trace, data);
+		}
+		state->position += record.length;
+	}
+	return applied;
+}
+
+uint64_t state_cursor(const struct state *state)
+{
+	return state->position;
+}
+
+void state_free(struct state *state)
+{
+	if (!state)
+		return;
+	journal_close(state);
+	munmap(state->elements, MAX((size_t)state->element_count, 1) * sizeof(*state->elements));
+	arena_release(&state->arena);
+	buf_release(&state->kept);
+	free(state);
+}
