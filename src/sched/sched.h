@@ -195,7 +195,8 @@ int sched_job_done(struct sched *sched, uint64_t job, enum sched_result result, 
 int sched_retry_due(struct sched *sched, uint32_t element);
 
 /* What `element` needs from now on (bits of queues it has passed or is in are ignored), and whether it is still held;
- * for elements whose keys became known.  SCHED_STALE if it is past its build already and nothing could change. */
+ * for elements whose keys became known.  An element counted as built stays so: it gets no QUERY, PULL, BUILD any more.
+ * SCHED_STALE if it is at the end of its way: nothing could change. */
 int sched_change(struct sched *sched, uint32_t element, uint32_t needs, bool held);
 /* More goes first; below 2^31; counts from the next time the element becomes ready. */
 void sched_set_weight(struct sched *sched, uint32_t element, uint32_t weight);
@@ -283,10 +284,10 @@ const char *sched_resource_name(enum sched_resource resource);
 /* Verifies every invariant by recounting everything: O(elements + edges).  NULL, or what is broken (static text). */
 const char *sched_check(const struct sched *sched);
 
-/* How often each cell of the tables state x event was met, for the simulator's coverage: cell i of sched_cell_count has a
- * name ("job started x worker died"), whether it may be met at all, and a count. */
+/* How often each cell of the tables state x event was met, for the simulator's coverage: cell i, below sched_cell_count,
+ * has a table ("job"), a state ("started"), an event ("death"), may be met or would be a bug, and has a count. */
 uint32_t sched_cell_count(void);
-void sched_cell(const struct sched *sched, uint32_t i, const char **ret_state, const char **ret_event,
-		bool *ret_possible, uint64_t *ret_hits);
+void sched_cell(const struct sched *sched, uint32_t i, const char **ret_table, const char **ret_state,
+		const char **ret_event, bool *ret_possible, uint64_t *ret_hits);
 
 #endif
