@@ -60,6 +60,7 @@ struct graph_element {
 	uint32_t project;
 	const struct kinds_element *ops;
 	void *config;            /* what ops->configure made */
+	const struct yaml_node *config_node; /* composed and expanded `config` mapping, for show */
 	struct graph_dep *deps;  /* direct ones in the peer's sorted order */
 	uint32_t dep_count;
 	struct graph_source *sources;
