@@ -16,7 +16,8 @@
  * found whose machine has been restarted since (a power cut), everything written since that session began is verified
  * (cas_session_begin).
  *
- * An object's mtime is the expiry clock of both tools: every object used is touched, at most once per session.
+ * An object's mtime is the expiry clock of both tools: every object used is touched, unless that was done less than an
+ * hour before this session began (so whoever expires objects must spare the last hour before the oldest live session).
  *
  * A struct cas may be opened before a fork and used by both sides: it holds directory descriptors and caches, no locks
  * and no file offsets.  Not thread-safe.  int results: 0 or more on success, -errno on failure.

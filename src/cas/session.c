@@ -1,0 +1,272 @@
+/* Markers of sessions that write, and what is done about those that a power cut left behind.
+ *
+ * <cachedir>/millrace/cas/session-<random>: one line with the boot id of the machine, locked (flock) by the session's
+ * processes; its mtime is when the session began.  Nothing is synced while the session runs.  At its end everything is
+ * synced at once and the marker goes.
+ *
+ * A marker whose lock is free belonged to a session that is over.  If the machine has not been restarted since, the page
+ * cache is whole and nothing was lost: the marker is taken over by the next end of a session (which syncs).  Otherwise
+ * each object that was written or touched since is read and hashed, each record file decoded; what is broken goes.  Going by
+ * the time of change finds more than a list would: a list would have been lost with the rest.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "cas/cas_internal.h"
+
+enum { SLACK_S = 600, REF_MAX = 64 << 20, BOOT_ID_MAX = 64 };
+
+static const char MARKER[] = "session-";
+static const char *const RECORD_DIRS[] = { "artifacts/refs", "source_protos", "elementsources" };
+
+static void boot_id(struct buf *ret)
+{
+	buf_clear(ret);
+	if (fs_read_file(ret, AT_FDCWD, "/proc/sys/kernel/random/boot_id", BOOT_ID_MAX) < 0)
+		buf_adds(ret, "unknown\n");
+}
+
+static int for_each_name(int dirfd, const char *path, int (*fn)(void *data, int fd, const char *name), void *data)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent *item;
+	DIR *dir;
+	int r = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close_fd(fd);
+		return -ENOMEM;
+	}
+	while (r >= 0 && (item = readdir(dir)))
+		if (item->d_name[0] != '.')
+			r = fn(data, fd, item->d_name);
+	closedir(dir);
+	return r;
+}
+
+struct recovery {
+	struct cas *cas;
+	bool (*check_ref)(void *data, const char *path, const char *bytes, size_t len);
+	void *data;
+	int64_t since_s; /* changes from then on are doubtful */
+	bool needed;
+	int dropped;
+	char bucket[3];
+	struct buf path; /* of records */
+};
+
+static bool doubtful(const struct recovery *recovery, const struct stat *st)
+{
+	return st->st_ctime >= recovery->since_s - SLACK_S || st->st_mtime >= recovery->since_s - SLACK_S;
+}
+
+static int check_object(void *data, int dirfd, const char *name)
+{
+	struct recovery *recovery = data;
+	char hex[DIGEST_HEX + 1];
+	struct digest digest;
+	struct stat st;
+
+	if (strlen(name) != DIGEST_HEX - 2 || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	snprintf(hex, sizeof hex, "%s%s", recovery->bucket, name);
+	if (!digest_from_hex(digest.hash, hex) || !doubtful(recovery, &st))
+		return 0;
+	digest.size_bytes = st.st_size;
+	recovery->dropped += cas_verify(recovery->cas, &digest) == -ENOENT;
+	return 0;
+}
+
+static int check_bucket(void *data, int dirfd, const char *name)
+{
+	struct recovery *recovery = data;
+
+	if (strlen(name) != 2)
+		return 0;
+	memcpy(recovery->bucket, name, 3);
+	return for_each_name(dirfd, name, check_object, recovery);
+}
+
+static int check_record(void *data, int dirfd, const char *name)
+{
+	struct recovery *recovery = data;
+	_cleanup_buf_ struct buf bytes = BUF_INIT;
+	size_t base = recovery->path.len;
+	struct stat st;
+	bool good;
+	int r = 0;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	buf_printf(&recovery->path, "/%s", name);
+	if (S_ISDIR(st.st_mode)) {
+		r = for_each_name(dirfd, name, check_record, recovery);
+	} else if (S_ISREG(st.st_mode) && doubtful(recovery, &st)) {
+		good = fs_read_file(&bytes, dirfd, name, REF_MAX) == 0 && bytes.len > 0;
+		if (good && recovery->check_ref)
+			good = recovery->check_ref(recovery->data, recovery->path.data, bytes.data, bytes.len);
+		if (!good && unlinkat(dirfd, name, 0) == 0)
+			recovery->dropped++;
+	}
+	recovery->path.len = base;
+	recovery->path.data[base] = '\0';
+	return r;
+}
+
+/* Looks at one marker: over, and from another life of the machine? */
+static int check_marker(void *data, int dirfd, const char *name)
+{
+	struct recovery *recovery = data;
+	_cleanup_buf_ struct buf now = BUF_INIT, then = BUF_INIT;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (!str_starts(name, MARKER))
+		return 0;
+	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
+		return 0;
+	boot_id(&now);
+	if (fs_read_fd(&then, fd, BOOT_ID_MAX) == 0 && str_eq(buf_text(&now), buf_text(&then)))
+		return 0;
+	/* also one that was cut to nothing: it was not synced either */
+	recovery->since_s = recovery->needed ? MIN(recovery->since_s, (int64_t)st.st_mtime) : (int64_t)st.st_mtime;
+	recovery->needed = true;
+	return 0;
+}
+
+static int remove_stale(void *data, int dirfd, const char *name)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!str_starts(name, MARKER))
+		return 0;
+	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		unlinkat(dirfd, name, 0);
+	return 0;
+}
+
+/* Blobs that were being written when a session died.  Ours only, and only old ones: another session may be at it. */
+static int remove_temp(void *data, int dirfd, const char *name)
+{
+	const int64_t *before_s = data;
+	struct stat st;
+
+	if (str_starts(name, "millrace-") && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_mtime < *before_s)
+		unlinkat(dirfd, name, 0);
+	return 0;
+}
+
+/* Another session may take a new marker for a stale one in the moment before it is locked: then we try once more. */
+static int write_marker(struct cas *cas)
+{
+	_cleanup_buf_ struct buf boot = BUF_INIT;
+
+	boot_id(&boot);
+	for (unsigned tries = 0; tries < 100; tries++) {
+		_cleanup_close_ int fd = -1;
+		struct stat st;
+		int r;
+
+		free(cas->marker);
+		cas->marker = xasprintf("%s%08x-%d-%u", MARKER, cas->temp_random, (int)getpid(), tries);
+		fd = openat(cas->millrace_fd, cas->marker, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
+			continue;
+		r = fs_write_all(fd, boot.data, boot.len);
+		if (r == 0)
+			cas->marker_fd = steal_fd(&fd);
+		return r;
+	}
+	return -EBUSY;
+}
+
+int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char *path, const char *bytes, size_t len),
+		      void *data, struct diag *diag)
+{
+	struct recovery recovery = { .cas = cas, .check_ref = check_ref, .data = data };
+	int64_t day_ago_s = time(NULL) - 24 * 3600;
+	int r = fs_mkdir_p(cas->root_fd, "millrace/cas", 0755);
+
+	if (r == 0) {
+		cas->millrace_fd = openat(cas->root_fd, "millrace/cas", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = cas->millrace_fd < 0 ? -errno : 0;
+	}
+	if (r == 0)
+		r = for_each_name(cas->root_fd, "millrace/cas", check_marker, &recovery);
+	if (r == 0 && recovery.needed) {
+		r = for_each_name(cas->root_fd, "cas/objects", check_bucket, &recovery);
+		for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(RECORD_DIRS); i++) {
+			buf_clear(&recovery.path);
+			buf_adds(&recovery.path, RECORD_DIRS[i]);
+			r = for_each_name(cas->root_fd, RECORD_DIRS[i], check_record, &recovery);
+		}
+		cas_forget(cas, 0);
+		if (r == 0)
+			r = for_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
+	}
+	if (r == 0)
+		r = for_each_name(cas->root_fd, "cas/tmp", remove_temp, &day_ago_s);
+	if (r == 0)
+		r = write_marker(cas);
+	cas->start_s = time(NULL);
+	buf_release(&recovery.path);
+	if (r < 0) {
+		diag_errno(diag, "cas", "cache-directory", -r, "Cannot write in the cache directory %s", cas->root);
+		return r;
+	}
+	return recovery.dropped;
+}
+
+/* One sync for everything; then this marker and those of sessions that ended without one (same boot) say nothing new. */
+static void sync_and_remove(struct cas *cas)
+{
+	_cleanup_close_ int fd = openat(cas->root_fd, "cas", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd) < 0)
+		return;
+	unlinkat(cas->millrace_fd, cas->marker, 0);
+	for_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
+}
+
+void cas_session_end(struct cas *cas, bool background)
+{
+	pid_t pid;
+
+	if (cas->marker_fd < 0)
+		return;
+	pid = background ? fork() : -1;
+	if (pid < 0) {
+		sync_and_remove(cas);
+	} else if (pid == 0) {
+		/* in a session of its own: neither ^C nor the end of the terminal should stop it, and nobody waits for
+		 * its output */
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		setsid();
+		signal(SIGPIPE, SIG_IGN);
+		for (int fd = 0; null >= 0 && fd < 3; fd++)
+			dup2(null, fd);
+		sync_and_remove(cas);
+		_exit(0);
+	}
+	close_fd(cas->marker_fd);
+	cas->marker_fd = -1;
+}
