@@ -75,9 +75,9 @@ static void repr_tag(struct buf *out, const yaml_char_t *tag)
 {
 	if (!tag)
 		return;
-	buf_adds(out, "ctag=Tag(");
+	buf_adds(out, "tag=");
 	yaml_py_repr(out, (const char *)tag, strlen((const char *)tag));
-	buf_adds(out, "), ");
+	buf_adds(out, ", ");
 }
 
 static void repr_scalar(struct buf *out, const yaml_event_t *event)

@@ -16,6 +16,9 @@
 
 #include "yaml/yaml.h"
 
+/* Most that one variable, one scalar, and all variables of one element together may expand to. */
+enum { YAML_VARS_MAX_BYTES = 64 << 20 };
+
 struct yaml_vars_base;
 
 /* Variables of a project (or project + kind), composed, as map name -> scalar; what is still undefined or circular is no
@@ -25,7 +28,7 @@ int yaml_vars_base_new(struct arena *arena, const struct yaml_node *map, struct 
 		       struct diag *diag);
 void yaml_vars_base_free(struct yaml_vars_base *base);
 /* Expands node once for all elements that will ask for it or for a tree that shares subtrees with it.  What cannot be
- * resolved yet is left for them. */
+ * resolved yet is left for them.  node must outlive the base. */
 void yaml_vars_prepare(struct yaml_vars_base *base, const struct yaml_node *node);
 
 struct yaml_var {
@@ -35,8 +38,8 @@ struct yaml_var {
 
 struct yaml_vars {
 	const struct yaml_vars_base *base;
-	struct yaml_var *values;     /* by slot: those of the base, then those that only the element has; private */
-	const struct yaml_node **definitions; /* by slot; NULL: referred to but defined nowhere; private */
+	const struct yaml_var *values; /* by slot: those of the base, then those that only the element has; private */
+	const struct yaml_node *const *definitions; /* by slot; NULL: referred to but defined nowhere; private */
 	uint32_t count;
 	const uint64_t *changed;     /* bit set: differs from the base's; private */
 	const struct yaml_node *over; /* what the element defines; private */
