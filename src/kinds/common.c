@@ -63,6 +63,23 @@ int kinds_translate(const struct kinds_context *ctx, const char *url, bool prima
 	return ctx->host->translate_url(ctx->host->data, ctx->project, url, primary, ret, ctx->diag);
 }
 
+int kinds_get_version(const struct kinds_context *ctx, const struct yaml_node *config, struct kinds_version *ret)
+{
+	int r = yaml_get_str(config, "version-guess-pattern", &ret->guess_pattern, ctx->diag);
+
+	return r < 0 ? r : yaml_get_str(config, "version", &ret->version, ctx->diag);
+}
+
+int kinds_plugin_url(const struct kinds_context *ctx, const struct graph_source *source, const char **ret)
+{
+	if (!ctx->plugin || !ctx->plugin->default_url)
+		return kinds_source_error(ctx, source, NULL,
+					  "No default url was found in the plugin that provides '%s': please give `url`",
+					  source->ops->name);
+	*ret = ctx->plugin->default_url;
+	return 0;
+}
+
 /* ---- project paths (_project.py get_path_from_node) */
 
 /* directory/path without empty and "." components, as pathlib joins; an absolute path stands for itself. */

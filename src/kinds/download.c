@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define COMMON_KEYS "kind", "directory", "provenance", "url", "ref", "version-guess-pattern", "version"
+#define COMMON_KEYS KINDS_SOURCE_KEYS, "url", "ref", "version-guess-pattern", "version"
 
 static int download_configure(const struct kinds_context *ctx, struct kinds_download *download,
 			      const struct yaml_node *config)

@@ -98,4 +98,90 @@ struct kinds_junction {
 	bool map_aliases_identity;
 };
 
+/* ---- kinds of buildstream-plugins-community */
+
+/* bazelize */
+struct kinds_bazelize {
+	struct kinds_element_base base;
+	struct kinds_strings include, exclude;
+	bool include_orphans;
+};
+
+struct kinds_check_forbidden {
+	struct kinds_element_base base;
+	struct kinds_strings forbidden;
+};
+
+struct kinds_collect_integration {
+	struct kinds_element_base base;
+	const char *script_path;
+	struct kinds_strings ignore; /* names of elements */
+};
+
+struct kinds_collect_manifest {
+	struct kinds_element_base base;
+	const char *path; /* NULL if not given */
+	bool spdx, source_provenance; /* of sources' origins: false for plugins before 2.1.0, which know none */
+	bool has_creators, has_created;
+	struct kinds_strings creators;
+	int created; /* seconds since 1970 */
+	const char *data_license, *doc_namespace, *name; /* NULL if not given */
+};
+
+/* collect_initial_scripts: a plugin of freedesktop-sdk's and GNOME's own */
+struct kinds_collect_scripts {
+	struct kinds_element_base base;
+	const char *path;
+};
+
+/* script + what dpkg_deploy edits before it runs */
+struct kinds_dpkg_deploy {
+	struct kinds_script script;
+	struct kinds_strings build_commands;
+	uint32_t input; /* element the packages are made of */
+};
+
+struct kinds_flatpak_image {
+	struct kinds_element_base base;
+	const char *directory;
+	struct kinds_strings include, exclude, component_ids;
+	const struct yaml_node *metadata; /* map section -> map key -> text */
+	struct kinds_layout layout;       /* "/buildstream/allfiles" where no location is given; not in keys */
+};
+
+/* script + the images exported; the commands are those of the groups */
+struct kinds_flatpak_repo {
+	struct kinds_script script;
+	const uint32_t *images;
+	uint32_t image_count;
+	const struct yaml_node *config;
+};
+
+/* oci */
+struct kinds_oci {
+	struct kinds_element_base base;
+	bool docker, gzip;
+	const struct yaml_node *images; /* list of maps, all of it checked */
+};
+
+struct kinds_ostree_element {
+	struct kinds_element_base base;
+	const char *branch;
+	struct kinds_strings initial_commands;
+	struct kinds_layout places; /* "env" and "sysroot" */
+};
+
+struct kinds_snap_image {
+	struct kinds_element_base base;
+	const char *directory;
+	struct kinds_strings include, exclude;
+	bool include_orphans;
+	const struct yaml_node *metadata;
+};
+
+struct kinds_tar_element {
+	struct kinds_element_base base;
+	const char *filename, *compression; /* "none", "gzip", "xz" or "bzip2" */
+};
+
 #endif

@@ -9,50 +9,96 @@
 #define COMMUNITY "buildstream-plugins-community"
 
 #define BUILD_FAMILY(kind, from) { kind, KINDS_DEP_CONFIG, 0, from, &kinds_build_work, 0 }
+/* What the script base forbids. */
+#define SCRIPT_FLAGS (KINDS_STRICT_REBUILD | KINDS_FORBID_RDEPENDS | KINDS_FORBID_SOURCES | KINDS_DEP_CONFIG)
+#define NO_INPUT (KINDS_FORBID_RDEPENDS | KINDS_FORBID_SOURCES)
 
 /* Sorted by name (a test holds it to that). */
 static const struct kinds_element elements[] = {
 	BUILD_FAMILY("autotools", PLUGINS),
 	BUILD_FAMILY("bazel_build", COMMUNITY),
+	{ "bazelize", KINDS_STRICT_REBUILD | KINDS_NO_COMMANDS | NO_INPUT, 4, COMMUNITY, &kinds_bazelize_work, 0 },
 	BUILD_FAMILY("cargo", COMMUNITY),
+	{ "check_forbidden", 0, 0, COMMUNITY, &kinds_check_forbidden_work, 0 },
 	BUILD_FAMILY("cmake", PLUGINS),
-	{ "compose", KINDS_STRICT_REBUILD | KINDS_FORBID_RDEPENDS | KINDS_FORBID_SOURCES | KINDS_CORE, 0, NULL,
-	  &kinds_compose_work, 0 },
-	{ "filter",
-	  KINDS_STRICT_REBUILD | KINDS_NO_COMMANDS | KINDS_FORBID_SOURCES | KINDS_CORE, 1, NULL, &kinds_filter_work,
-	  0 },
+	{ "collect_initial_scripts", NO_INPUT, 0, "freedesktop-sdk", &kinds_collect_scripts_work, 0 },
+	{ "collect_integration", KINDS_FORBID_RDEPENDS, 0, COMMUNITY, &kinds_collect_integration_work, 0 },
+	{ "collect_manifest", KINDS_STRICT_REBUILD | KINDS_NO_COMMANDS | NO_INPUT | KINDS_UNSTABLE, 2, COMMUNITY,
+	  &kinds_collect_manifest_work, 0 },
+	{ "compose", KINDS_STRICT_REBUILD | NO_INPUT | KINDS_CORE, 0, NULL, &kinds_compose_work, 0 },
+	BUILD_FAMILY("dpkg_build", COMMUNITY),
+	{ "dpkg_deploy", SCRIPT_FLAGS, 0, COMMUNITY, &kinds_dpkg_deploy_work, 0 },
+	{ "fastboot_bootimg", SCRIPT_FLAGS, 0, COMMUNITY, &kinds_image_work, KINDS_FASTBOOT_BOOTIMG },
+	{ "fastboot_ext4", SCRIPT_FLAGS, 0, COMMUNITY, &kinds_image_work, KINDS_FASTBOOT_EXT4 },
+	{ "filter", KINDS_STRICT_REBUILD | KINDS_NO_COMMANDS | KINDS_FORBID_SOURCES | KINDS_CORE, 1, NULL,
+	  &kinds_filter_work, 0 },
+	{ "flatpak_image", KINDS_STRICT_REBUILD | NO_INPUT | KINDS_DEP_CONFIG, 0, COMMUNITY,
+	  &kinds_flatpak_image_work, 0 },
+	{ "flatpak_repo", SCRIPT_FLAGS, 2, COMMUNITY, &kinds_flatpak_repo_work, 0 },
 	{ "import", KINDS_NO_COMMANDS | KINDS_CORE, 0, NULL, &kinds_import_work, 0 },
 	{ "junction", KINDS_FORBID_BDEPENDS | KINDS_FORBID_RDEPENDS | KINDS_FIRST_PASS | KINDS_CORE, 0, NULL,
 	  &kinds_junction_work, 0 },
-	{ "link", KINDS_FORBID_BDEPENDS | KINDS_FORBID_RDEPENDS | KINDS_FORBID_SOURCES | KINDS_FIRST_PASS | KINDS_CORE,
-	  0, NULL, &kinds_link_work, 0 },
+	{ "link", KINDS_FORBID_BDEPENDS | NO_INPUT | KINDS_FIRST_PASS | KINDS_CORE, 0, NULL, &kinds_link_work, 0 },
 	BUILD_FAMILY("make", PLUGINS),
 	BUILD_FAMILY("makemaker", COMMUNITY),
 	{ "manual", KINDS_DEP_CONFIG | KINDS_CORE, 0, NULL, &kinds_build_work, 0 },
 	BUILD_FAMILY("meson", PLUGINS),
 	BUILD_FAMILY("modulebuild", COMMUNITY),
+	{ "oci", 0, 0, COMMUNITY, &kinds_oci_work, 0 },
+	{ "ostree", KINDS_STRICT_REBUILD | NO_INPUT | KINDS_DEP_CONFIG, 0, COMMUNITY, &kinds_ostree_element_work, 0 },
 	BUILD_FAMILY("pip", PLUGINS),
 	BUILD_FAMILY("pyproject", COMMUNITY),
 	BUILD_FAMILY("qmake", COMMUNITY),
-	{ "script",
-	  KINDS_STRICT_REBUILD | KINDS_FORBID_RDEPENDS | KINDS_FORBID_SOURCES | KINDS_DEP_CONFIG | KINDS_CORE, 0, NULL,
-	  &kinds_script_work, 0 },
+	{ "script", SCRIPT_FLAGS | KINDS_CORE, 0, NULL, &kinds_script_work, 0 },
 	BUILD_FAMILY("setuptools", PLUGINS),
+	{ "snap_image", NO_INPUT, 1, COMMUNITY, &kinds_snap_image_work, 0 },
 	{ "stack", KINDS_NO_COMMANDS | KINDS_FORBID_SOURCES | KINDS_NO_ARTIFACT | KINDS_CORE, 0, NULL,
 	  &kinds_stack_work, 0 },
+	{ "tar_element", KINDS_STRICT_REBUILD | NO_INPUT, 0, COMMUNITY, &kinds_tar_element_work, 0 },
+	{ "x86image", SCRIPT_FLAGS, 0, COMMUNITY, &kinds_image_work, KINDS_X86IMAGE },
 	{ 0 },
 };
 
+static const struct kinds_element manifest_plain = { "collect_manifest", KINDS_UNSTABLE, 2, COMMUNITY,
+						     &kinds_collect_manifest_work, 0 };
+
 static const char *const ref_only[] = { "ref", NULL };
+static const char *const ref_and_tags[] = { "ref", "tags", NULL };
+static const char *const cpan_ref[] = { "sha256sum", "suffix", NULL };
 static const char *const no_ref[] = { NULL };
 
+#define FILES (KINDS_NEVER_REF | KINDS_NO_TRACK | KINDS_HASHES_FILES)
+
 static const struct kinds_source sources[] = {
-	{ "local", KINDS_NEVER_REF | KINDS_SOURCE_CORE | KINDS_NO_TRACK | KINDS_HASHES_FILES, NULL, no_ref,
-	  &kinds_local_work, 0 },
+	{ "anitya", 0, COMMUNITY, ref_only, &kinds_anitya_work, 0 },
+	{ "bazel_file", 0, COMMUNITY, ref_only, &kinds_bazel_file_work, 0 },
+	{ "bazel_source", KINDS_PREVIOUS_FETCH | KINDS_PREVIOUS_TRACK, COMMUNITY, ref_only, &kinds_bazel_source_work,
+	  0 },
+	{ "bzr", 0, PLUGINS, ref_only, &kinds_bzr_work, 0 },
+	{ "cargo", KINDS_PREVIOUS_TRACK, PLUGINS, ref_only, &kinds_cargo_work, KINDS_CARGO },
+	{ "cargo2", KINDS_PREVIOUS_TRACK | KINDS_SOURCE_UNSTABLE, COMMUNITY, ref_only, &kinds_cargo_work, KINDS_CARGO2 },
+	{ "cpan", 0, COMMUNITY, cpan_ref, &kinds_index_work, KINDS_CPAN },
+	{ "deb", 0, COMMUNITY, ref_only, &kinds_tar_work, 0 },
+	{ "docker", 0, PLUGINS, ref_only, &kinds_docker_work, 0 },
+	{ "gen_cargo_lock", KINDS_PREVIOUS_TRACK, COMMUNITY, ref_only, &kinds_gen_cargo_lock_work, 0 },
+	{ "git", 0, PLUGINS, ref_and_tags, &kinds_git_work, KINDS_GIT },
+	{ "git_module", KINDS_PREVIOUS_TRACK, COMMUNITY, ref_only, &kinds_git_work, KINDS_GIT_MODULE },
+	{ "git_repo", 0, COMMUNITY, ref_only, &kinds_git_work, KINDS_GIT_REPO },
+	{ "git_tag", 0, COMMUNITY, ref_only, &kinds_git_work, KINDS_GIT_TAG },
+	{ "gnu", 0, COMMUNITY, ref_only, &kinds_index_work, KINDS_GNU },
+	{ "go_module", KINDS_PREVIOUS_TRACK | KINDS_PREVIOUS_STAGE | KINDS_SOURCE_UNSTABLE, COMMUNITY, ref_only,
+	  &kinds_go_module_work, 0 },
+	{ "local", FILES | KINDS_SOURCE_CORE, NULL, no_ref, &kinds_local_work, 0 },
+	{ "ostree", 0, COMMUNITY, ref_only, &kinds_ostree_source_work, 0 },
+	{ "patch", FILES | KINDS_PREVIOUS_STAGE, PLUGINS, no_ref, &kinds_patch_work, 0 },
+	{ "patch_queue", FILES | KINDS_PREVIOUS_STAGE, COMMUNITY, no_ref, &kinds_patch_queue_work, 0 },
+	{ "pip", KINDS_PREVIOUS_TRACK, PLUGINS, ref_only, &kinds_pip_work, 0 },
+	{ "pypi", 0, COMMUNITY, ref_only, &kinds_index_work, KINDS_PYPI },
+	{ "quilt", KINDS_NEVER_REF | KINDS_NO_TRACK | KINDS_PREVIOUS_STAGE, COMMUNITY, no_ref, &kinds_quilt_work, 0 },
 	{ "remote", KINDS_SOURCE_CORE, NULL, ref_only, &kinds_remote_work, 0 },
 	{ "tar", KINDS_SOURCE_CORE, NULL, ref_only, &kinds_tar_work, 0 },
-	{ "workspace", KINDS_NEVER_REF | KINDS_SOURCE_CORE | KINDS_NO_TRACK | KINDS_HASHES_FILES, NULL, no_ref,
-	  &kinds_workspace_work, 0 },
+	{ "workspace", FILES | KINDS_SOURCE_CORE, NULL, no_ref, &kinds_workspace_work, 0 },
+	{ "zip", 0, COMMUNITY, ref_only, &kinds_tar_work, 0 },
 	{ 0 },
 };
 
@@ -88,12 +134,21 @@ const struct kinds_source *kinds_all_sources(void)
 
 /* ---- elements */
 
+/* Some properties changed from one release of a plugin to another. */
+static const struct kinds_element *ops_of_version(const struct kinds_element *ops, const struct kinds_plugin *plugin)
+{
+	bool plain = plugin && plugin->behaviour == KINDS_MANIFEST_PLAIN;
+
+	return plain && ops->work == &kinds_collect_manifest_work ? &manifest_plain : ops;
+}
+
 int kinds_configure_element(const struct kinds_context *ctx, struct graph_element *element,
 			    const struct yaml_node *config)
 {
-	const struct kinds_element *ops = element->ops;
+	const struct kinds_element *ops = ops_of_version(element->ops, ctx->plugin);
 	struct kinds_element_base *base = arena_alloc(ctx->arena, ops->work->config_size);
 
+	element->ops = ops;
 	base->artifact_version = ops->artifact_version;
 	if (ctx->plugin && ctx->plugin->artifact_version >= 0)
 		base->artifact_version = (uint32_t)ctx->plugin->artifact_version;

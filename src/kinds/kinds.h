@@ -117,7 +117,9 @@ const struct kinds_element *kinds_find_element(const char *kind);
 /* All kinds in a row, for completions and inspect; stops at name == NULL. */
 const struct kinds_element *kinds_all_elements(void);
 
-/* Makes element->config from its composed and expanded `config` mapping.  element->ops is set; variables are read. */
+/* Makes element->config from its composed and expanded `config` mapping (its text must live as long as the graph).
+ * element->ops is set, and may be changed to that of the plugin's version; variables are read.  element must be one of
+ * ctx->graph->elements. */
 int kinds_configure_element(const struct kinds_context *ctx, struct graph_element *element,
 			    const struct yaml_node *config);
 /* Dependency configuration, then the checks the peer calls preflight: forbidden dependencies or sources, what the

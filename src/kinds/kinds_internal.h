@@ -3,6 +3,7 @@
 #ifndef KINDS_KINDS_INTERNAL_H
 #define KINDS_KINDS_INTERNAL_H
 
+#include "base/fs.h"
 #include "base/json.h"
 #include "kinds/element_configs.h"
 #include "kinds/kinds.h"
@@ -31,8 +32,28 @@ struct kinds_source_work {
 };
 
 extern const struct kinds_element_work kinds_build_work, kinds_script_work, kinds_compose_work, kinds_filter_work,
-	kinds_import_work, kinds_stack_work, kinds_junction_work, kinds_link_work;
-extern const struct kinds_source_work kinds_local_work, kinds_workspace_work, kinds_remote_work, kinds_tar_work;
+	kinds_import_work, kinds_stack_work, kinds_junction_work, kinds_link_work, kinds_image_work,
+	kinds_dpkg_deploy_work, kinds_flatpak_image_work, kinds_flatpak_repo_work, kinds_check_forbidden_work,
+	kinds_collect_integration_work, kinds_collect_manifest_work, kinds_collect_scripts_work, kinds_bazelize_work,
+	kinds_oci_work, kinds_ostree_element_work, kinds_snap_image_work, kinds_tar_element_work;
+/* Variants of kinds_image_work. */
+enum { KINDS_X86IMAGE, KINDS_FASTBOOT_BOOTIMG, KINDS_FASTBOOT_EXT4 };
+extern const struct kinds_source_work kinds_local_work, kinds_workspace_work, kinds_remote_work, kinds_tar_work,
+	kinds_git_work, kinds_go_module_work, kinds_cargo_work, kinds_index_work, kinds_anitya_work, kinds_docker_work,
+	kinds_patch_work, kinds_patch_queue_work, kinds_quilt_work, kinds_pip_work, kinds_bazel_file_work,
+	kinds_bazel_source_work, kinds_gen_cargo_lock_work, kinds_bzr_work, kinds_ostree_source_work;
+/* Variants of kinds_cargo_work and kinds_index_work; those of kinds_git_work are enum kinds_git_variant. */
+enum { KINDS_CARGO, KINDS_CARGO2 };
+enum { KINDS_CPAN, KINDS_PYPI, KINDS_GNU };
+/* Behaviours of older releases that differ in keys (struct kinds_plugin); 0 is that of the newest.
+ * go_module before 2.2.0: bugfix 0, `explicit` required, no subdirectory; before 2.4.0: `explicit` required. */
+enum { KINDS_GO_EXPLICIT = 1, KINDS_GO_BUGFIX_0 };
+/* cargo2 before 2.0.3: vendor-dir "crates", key letter "x"; before 2.2.0: key letter "x". */
+enum { KINDS_CARGO2_X = 1, KINDS_CARGO2_CRATES_X };
+/* collect_manifest before 2.1.0: nothing but the path in its key, a plain element that runs commands. */
+enum { KINDS_MANIFEST_PLAIN = 1 };
+/* Members every source may have. */
+#define KINDS_SOURCE_KEYS "kind", "directory", "provenance"
 
 /* ---- errors, as the peer words them: "script element at a.bst [line 1 column 0]: ..." */
 int kinds_element_error(const struct kinds_context *ctx, const struct graph_element *element, const char *reason,
@@ -78,6 +99,10 @@ void kinds_json_layout(struct buf *out, const struct kinds_layout *layout);
 void kinds_json_strings(struct buf *out, const struct kinds_strings *strings);
 /* The same, sorted by code point; unique drops repetitions, as a Python set does. */
 void kinds_json_sorted(struct buf *out, const struct kinds_strings *strings, bool unique);
+/* `version` and `version-guess-pattern`. */
+int kinds_get_version(const struct kinds_context *ctx, const struct yaml_node *config, struct kinds_version *ret);
+/* The default URL that stands in the plugin's Python file; an error if it could not be found there. */
+int kinds_plugin_url(const struct kinds_context *ctx, const struct graph_source *source, const char **ret);
 /* Members of one file's source key: `,"version"` or `,"pattern"`, whichever is set. */
 void kinds_json_guess(struct buf *out, const char *version, const char *pattern);
 

@@ -21,7 +21,7 @@ static void json_hash(struct buf *out, const struct digest *digest)
 static int local_configure(const struct kinds_context *ctx, struct graph_source *source,
 			   const struct yaml_node *config)
 {
-	static const char *const names[] = { "path", "kind", "directory", "provenance", NULL };
+	static const char *const names[] = { "path", KINDS_SOURCE_KEYS, NULL };
 	struct kinds_local *local = source->config;
 	const struct yaml_node *path = NULL;
 	int r = yaml_validate_keys(config, names, ctx->diag);

@@ -78,16 +78,9 @@ static void json_groups(struct buf *out, const struct kinds_script *script)
 	buf_addc(out, '}');
 }
 
-void kinds_script_key(const struct graph_element *element, struct buf *out)
+void kinds_script_key_place(const struct kinds_script *script, struct buf *out)
 {
-	const struct kinds_script *script = element->config;
-
-	buf_adds(out, "{\"commands\":");
-	if (script->groups)
-		json_groups(out, script);
-	else
-		buf_adds(out, "null");
-	buf_adds(out, ",\"cwd\":");
+	buf_adds(out, "\"cwd\":");
 	json_str(out, script->cwd);
 	buf_adds(out, ",\"install-root\":");
 	json_str(out, script->install_root);
@@ -95,6 +88,16 @@ void kinds_script_key(const struct graph_element *element, struct buf *out)
 	kinds_json_layout(out, &script->layout);
 	buf_adds(out, ",\"root-read-only\":");
 	json_bool(out, script->root_read_only);
+}
+
+void kinds_script_key(const struct graph_element *element, struct buf *out)
+{
+	const struct kinds_script *script = element->config;
+
+	buf_adds(out, "{\"commands\":");
+	json_groups(out, script);
+	buf_addc(out, ',');
+	kinds_script_key_place(script, out);
 	buf_addc(out, '}');
 }
 

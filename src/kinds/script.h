@@ -6,6 +6,9 @@
 
 /* cwd and install-root from the variables of these names, "/" where they are empty or missing. */
 void kinds_script_root(struct kinds_script *script, const struct graph_element *element);
+/* The whole key; element->config starts with a struct kinds_script. */
 void kinds_script_key(const struct graph_element *element, struct buf *out);
+/* Its members "cwd" to "root-read-only", without braces: all but the commands. */
+void kinds_script_key_place(const struct kinds_script *script, struct buf *out);
 
 #endif
