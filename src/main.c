@@ -1,3 +1,4 @@
+/* The program: argv to cli, which hands the request to a session. */
 #include "cli/cli.h"
 
 int main(int argc, char **argv)

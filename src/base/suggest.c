@@ -1,3 +1,4 @@
+/* Ratcliff and Obershelp's measure, as difflib.SequenceMatcher computes it, with bounds checked first. */
 #include "base/suggest.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Suggestions, held against those of Python's difflib. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -23,7 +23,7 @@ static int complete(void)
 	_cleanup_buf_ struct buf out = BUF_INIT;
 
 	if (words && cword)
-		cli_complete(&out, words, atol(cword));
+		cli_complete(&out, words, strtol(cword, NULL, 10));
 	put(STDOUT_FILENO, &out);
 	return 0;
 }

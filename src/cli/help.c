@@ -20,11 +20,12 @@ size_t cli_text_len(const char *text)
 
 size_t cli_terminal_columns(void)
 {
-	const char *columns = getenv("COLUMNS");
+	const char *text = getenv("COLUMNS");
+	long columns = text ? strtol(text, NULL, 10) : 0;
 	struct winsize size;
 
-	if (columns && atoi(columns) > 0)
-		return (size_t)atoi(columns);
+	if (columns > 0 && columns < 100000)
+		return (size_t)columns;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return 80;

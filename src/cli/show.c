@@ -46,6 +46,12 @@ static size_t char_len(const char *text)
 	return len;
 }
 
+static void set_fill(struct cli_show_part *part, const char *text, size_t len)
+{
+	memcpy(part->fill, text, len);
+	part->fill[len] = '\0';
+}
+
 static const char *parse_number(const char *p, size_t *ret)
 {
 	size_t n = 0;
@@ -62,8 +68,7 @@ static const char *parse_spec(struct cli_show_part *part, const char *spec, cons
 	size_t first = spec < end ? char_len(spec) : 0;
 
 	if (spec + first < end && strchr("<>^=", spec[first])) {
-		memcpy(part->fill, spec, first);
-		part->fill[first] = '\0';
+		set_fill(part, spec, first);
 		part->align = spec[first];
 		spec += first + 1;
 	} else if (spec < end && strchr("<>^=", *spec)) {
@@ -73,7 +78,7 @@ static const char *parse_spec(struct cli_show_part *part, const char *spec, cons
 		return "'=' alignment not allowed in string format specifier";
 	if (spec < end && *spec == '0') {
 		if (!part->fill[0] || part->fill[0] == ' ')
-			strcpy(part->fill, "0");
+			set_fill(part, "0", 1);
 		spec++;
 	}
 	spec = parse_number(spec, &part->width);
@@ -108,7 +113,7 @@ static int parse_token(struct cli_show_part *part, const char *token, size_t len
 	else if (p < end)
 		why = "there is no such symbol";
 	if (!part->fill[0])
-		strcpy(part->fill, " ");
+		set_fill(part, " ", 1);
 	if (!part->align)
 		part->align = '<';
 	return why ? bad_format(diag, token, len, why) : 0;
