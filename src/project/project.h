@@ -22,6 +22,7 @@
 #include "graph/graph.h"
 
 struct yaml_node;
+struct cas_statcache;
 
 /* ---- user configuration ---------------------------------------------------------------------------------------- */
 
@@ -115,6 +116,9 @@ struct project_request {
 	uint32_t except_count;
 	/* No targets wanted: load nothing but project.conf (both passes) and what it needs. */
 	bool project_only;
+	/* No keys wanted: key_json of sources stays NULL and files that local sources hash are not read. */
+	bool no_keys;
+	struct cas_statcache *statcache; /* digests of files not changed since, or NULL */
 	/* For tests, and for computing keys of another machine: uname's machine and system; NULL: the host's. */
 	const char *machine, *system;
 };

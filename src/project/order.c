@@ -1,0 +1,268 @@
+/* Circles, who depends on whom, the order of dependencies, and the elements' numbers.
+ *
+ * Whether one element depends on another, directly or not, is asked for pairs of direct dependencies only.  All elements
+ * get a number in post-order, so that dependencies have smaller numbers; what a depth-first search found below an element
+ * is a row of numbers that ends with its own.  That decides most questions.  For the rest a bit matrix is kept while it
+ * is small; in a large graph a search goes down from the one element, not below the other's level.
+ */
+#include "project/project_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "project/sort.h"
+
+enum { MATRIX_MOST = 6000 }; /* elements; half of 6000 x 6000 bits are 2.2 MB */
+enum colour { NEW, OPEN, DONE };
+
+struct order {
+	struct project_loader *load;
+	ITEMS(struct load_element *) sequence; /* by rank */
+	uint64_t **matrix; /* by rank: a bit for each smaller rank, or NULL */
+	ITEMS(struct load_element *) stack; /* of a search */
+	uint32_t mark;
+};
+
+struct visit {
+	struct load_element *element;
+	uint32_t next;
+};
+typedef ITEMS(struct visit) visit_stack;
+
+/* ---- circles and ranks ---- */
+
+static int circle(const visit_stack *stack, const struct load_element *element, struct diag *diag)
+{
+	_cleanup_buf_ struct buf chain = BUF_INIT;
+	size_t from = stack->count;
+
+	while (stack->at[--from].element != element)
+		;
+	for (; from < stack->count; from++)
+		buf_printf(&chain, "%s -> ", stack->at[from].element->full_name);
+	return diag_set(diag, "load", "circular-dependency",
+			"Circular dependency detected at element: %s\nDependency chain: %s%s", element->full_name,
+			buf_text(&chain), element->full_name);
+}
+
+static void enter(struct order *order, visit_stack *stack, struct load_element *element)
+{
+	element->colour = OPEN;
+	element->low = (uint32_t)order->sequence.count; /* the first rank given below it */
+	element->level = 0;
+	*items_add(stack) = (struct visit){ .element = element };
+}
+
+static int rank_from(struct order *order, visit_stack *stack, struct load_element *target, struct diag *diag)
+{
+	if (target->colour == NEW)
+		enter(order, stack, target);
+	while (stack->count > 0) {
+		struct visit *top = &stack->at[stack->count - 1];
+		struct load_element *element = top->element, *next;
+
+		if (top->next == element->dep_count) {
+			element->colour = DONE;
+			element->rank = (uint32_t)order->sequence.count;
+			*items_add(&order->sequence) = element;
+			stack->count--;
+			for (uint32_t i = 0; i < element->dep_count; i++)
+				element->level = MAX(element->level, element->deps[i].element->level + 1);
+			continue;
+		}
+		next = element->deps[top->next++].element;
+		if (next->colour == OPEN)
+			return circle(stack, next, diag);
+		if (next->colour == NEW)
+			enter(order, stack, next);
+	}
+	return 0;
+}
+
+/* ---- who depends on whom ---- */
+
+static void fill_matrix(struct order *order)
+{
+	size_t count = order->sequence.count;
+
+	if (count > MATRIX_MOST)
+		return;
+	order->matrix = xcalloc(count, sizeof(*order->matrix));
+	for (size_t rank = 0; rank < count; rank++) {
+		const struct load_element *element = order->sequence.at[rank];
+		uint64_t *row = order->matrix[rank] = xcalloc(rank / 64 + 1, sizeof(*row));
+
+		for (uint32_t i = 0; i < element->dep_count; i++) {
+			uint32_t below = element->deps[i].element->rank;
+
+			if (row[below / 64] & (uint64_t)1 << below % 64)
+				continue;
+			for (uint32_t word = 0; word <= below / 64; word++)
+				row[word] |= order->matrix[below][word];
+			row[below / 64] |= (uint64_t)1 << below % 64;
+		}
+	}
+}
+
+static bool search(struct order *order, struct load_element *from, const struct load_element *to)
+{
+	order->mark++;
+	order->stack.count = 0;
+	*items_add(&order->stack) = from;
+	while (order->stack.count > 0) {
+		struct load_element *element = order->stack.at[--order->stack.count];
+
+		for (uint32_t i = 0; i < element->dep_count; i++) {
+			struct load_element *next = element->deps[i].element;
+
+			if (next == to || (next->low <= to->rank && to->rank < next->rank))
+				return true;
+			if (next->rank < to->rank || next->level <= to->level || next->mark == order->mark)
+				continue;
+			next->mark = order->mark;
+			*items_add(&order->stack) = next;
+		}
+	}
+	return false;
+}
+
+static bool depends(struct order *order, struct load_element *a, const struct load_element *b)
+{
+	if (b->rank >= a->rank || b->level >= a->level)
+		return false;
+	if (b->rank >= a->low)
+		return true;
+	if (order->matrix)
+		return order->matrix[a->rank][b->rank / 64] >> b->rank % 64 & 1;
+	return search(order, a, b);
+}
+
+/* ---- the order of dependencies (compat 1.8) ---- */
+
+static int compare_junctions(const struct load_element *a, const struct load_element *b)
+{
+	const struct load_element *left = a->project->junction, *right = b->project->junction;
+
+	if (left && right)
+		return strcmp(left->name, right->name);
+	/* The one from a junction goes first, whatever the peer's own comment says. */
+	return left ? -1 : right ? 1 : 0;
+}
+
+static bool goes_before(const void *left, const void *right, void *data)
+{
+	const struct load_dep *a = left, *b = right;
+	int by_name;
+
+	if (depends(data, a->element, b->element))
+		return false;
+	if (depends(data, b->element, a->element))
+		return true;
+	if (a->type != b->type && (a->type == GRAPH_RUNTIME || b->type == GRAPH_RUNTIME))
+		return b->type == GRAPH_RUNTIME;
+	by_name = strcmp(a->element->name, b->element->name);
+	return (by_name ? by_name : compare_junctions(a->element, b->element)) < 0;
+}
+
+static void sort_dependencies(struct order *order)
+{
+	struct arena *arena = order->load->arena;
+	ITEMS(void *) list = { 0 };
+
+	for (size_t rank = 0; rank < order->sequence.count; rank++) {
+		struct load_element *element = order->sequence.at[rank];
+		struct load_dep *sorted;
+
+		if (element->dep_count < 2)
+			continue;
+		list.count = 0;
+		for (uint32_t i = 0; i < element->dep_count; i++)
+			*items_add(&list) = &element->deps[i];
+		project_sort(list.at, list.count, goes_before, order);
+		sorted = ARENA_ARRAY(arena, struct load_dep, element->dep_count);
+		for (uint32_t i = 0; i < element->dep_count; i++)
+			sorted[i] = *(struct load_dep *)list.at[i];
+		element->deps = sorted;
+	}
+	free(list.at);
+}
+
+/* ---- numbers, then configuration ---- */
+
+/* Elements are numbered so that dependencies come before dependants. */
+static void number_from(struct order *order, visit_stack *stack, struct load_element *target)
+{
+	struct graph *graph = order->load->graph;
+
+	if (target->id != GRAPH_NONE || target->colour == OPEN)
+		return;
+	target->colour = OPEN;
+	*items_add(stack) = (struct visit){ .element = target };
+	while (stack->count > 0) {
+		struct visit *top = &stack->at[stack->count - 1];
+		struct load_element *element = top->element, *next;
+
+		if (top->next == element->dep_count) {
+			element->id = graph_add_element(graph);
+			stack->count--;
+			continue;
+		}
+		next = element->deps[top->next++].element;
+		if (next->id != GRAPH_NONE || next->colour == OPEN)
+			continue;
+		next->colour = OPEN;
+		*items_add(stack) = (struct visit){ .element = next };
+	}
+}
+
+static int configure_from(visit_stack *stack, struct load_element *target, struct diag *diag)
+{
+	int r = 0;
+
+	if (!target->configured) {
+		*items_add(stack) = (struct visit){ .element = target };
+		r = element_configure(target, diag);
+	}
+	while (r >= 0 && stack->count > 0) {
+		struct visit *top = &stack->at[stack->count - 1];
+		struct load_element *element = top->element, *next;
+
+		if (top->next == element->dep_count) {
+			r = element_finish(element, diag);
+			stack->count--;
+			continue;
+		}
+		next = element->deps[top->next++].element;
+		if (next->configured)
+			continue;
+		*items_add(stack) = (struct visit){ .element = next };
+		r = element_configure(next, diag);
+	}
+	return r;
+}
+
+int order_all(struct project_loader *load, struct load_element **targets, size_t count, struct diag *diag)
+{
+	struct order order = { .load = load, .mark = UINT32_MAX / 2 };
+	visit_stack stack = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		r = rank_from(&order, &stack, targets[i], diag);
+	if (r >= 0) {
+		fill_matrix(&order);
+		sort_dependencies(&order);
+		for (size_t i = 0; i < count; i++)
+			number_from(&order, &stack, targets[i]);
+	}
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		r = configure_from(&stack, targets[i], diag);
+	for (size_t rank = 0; order.matrix && rank < order.sequence.count; rank++)
+		free(order.matrix[rank]);
+	free(order.matrix);
+	free(order.sequence.at);
+	free(order.stack.at);
+	free(stack.at);
+	return r;
+}

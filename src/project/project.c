@@ -1,0 +1,492 @@
+/* The loader: its life, files, warnings, targets.  See project.h. */
+#include "project/project_internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/glob.h"
+
+/* Workspace files before format 4 mixed sources and builds. */
+enum { WORKSPACES_OLDEST = 4, WORKSPACES_NEWEST = 4 };
+static const char workspaces_path[] = ".bst2/workspaces.yml";
+
+/* ---- files and warnings ---- */
+
+int load_yaml(struct loaded_project *project, const char *path, int dirfd, const char *at, const char *name,
+	      const struct yaml_node **ret, struct diag *diag)
+{
+	struct project_loader *load = project->load;
+	const char *full = at ? path_join(load->arena, at, path) : path, *key;
+	uint32_t known;
+	int r;
+
+	if (project->junction)
+		name = arena_printf(load->arena, "%s:%s", project->junction->name, name);
+	/* One file may be known by two names: errors show the one it was asked for by. */
+	key = arena_printf(load->arena, "%s:%s", name, full);
+	known = strmap_get(&load->file_index, key, strlen(key));
+	if (known != STRMAP_NONE) {
+		*ret = load->files.at[known].root;
+		return 0;
+	}
+	r = yaml_load_file(load->arena, dirfd, path, full, name, project->id, ret, diag);
+	if (r < 0)
+		return r;
+	strmap_put(&load->file_index, key, strlen(key), (uint32_t)load->files.count);
+	*items_add(&load->files) = (struct parsed_file){ full, *ret };
+	*items_add(&load->file_paths) = full;
+	return 0;
+}
+
+static void add_warning(struct project_loader *load, const char *token, const char *detail, const char *text)
+{
+	if (strmap_put(&load->warned, text, strlen(text), 1) == STRMAP_NONE)
+		*items_add(&load->warnings) = (struct project_warning){ token, text, detail };
+}
+
+void load_warn(struct project_loader *load, const char *token, const char *detail, const char *fmt, ...)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	add_warning(load, token, detail ? arena_strdup(load->arena, detail) : NULL,
+		    arena_strdup(load->arena, buf_text(&text)));
+}
+
+int load_warn_token(struct loaded_project *project, const char *token, struct diag *diag, const char *fmt, ...)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	va_list ap;
+
+	buf_printf(&text, "[%s]: ", token);
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	if (conf_warning_is_fatal(project, token))
+		return diag_set(diag, "plugin", token, "%s", buf_text(&text));
+	add_warning(project->load, token, NULL, arena_strdup(project->load->arena, buf_text(&text)));
+	return 0;
+}
+
+void load_wrap(struct diag *diag, const struct yaml_node *node)
+{
+	_cleanup_buf_ struct buf inner = BUF_INIT, detail = BUF_INIT;
+
+	if (!diag || !diag->domain)
+		return;
+	buf_adds(&detail, buf_text(&diag->detail));
+	buf_clear(&diag->detail);
+	diag_format(diag, &inner);
+	diag_set(diag, diag->domain, diag->reason, "%s", buf_text(&inner));
+	yaml_where(diag, node);
+	if (detail.len)
+		diag_detail(diag, "%s", buf_text(&detail));
+}
+
+/* ---- life ---- */
+
+struct project_loader *project_loader_new(const struct project_context *context, const struct project_request *request)
+{
+	struct project_loader *load = xcalloc(1, sizeof(*load));
+
+	load->context = context;
+	load->request = request;
+	return load;
+}
+
+static void release_project(struct loaded_project *project)
+{
+	if (project->element_fd >= 0)
+		close(project->element_fd);
+	free(project->alternative_parents.at);
+	free(project->fatal_warnings.at);
+	free(project->plugins.at);
+	free(project->searches.at);
+	free(project->links.at);
+	free(project->include_nodes.at);
+	free(project->sources.at);
+	for (size_t i = 0; i < project->kinds.count; i++)
+		yaml_vars_base_free(project->kinds.at[i]->vars);
+	free(project->kinds.at);
+	for (unsigned i = 0; i < PLUGIN_TYPES; i++)
+		strmap_release(&project->plugin_index[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(project->includes); i++)
+		strmap_release(&project->includes[i]);
+	strmap_release(&project->elements);
+	strmap_release(&project->subprojects);
+	strmap_release(&project->link_index);
+	strmap_release(&project->override_index);
+	strmap_release(&project->kind_index);
+	strmap_release(&project->source_index);
+	strmap_release(&project->first_source_index);
+}
+
+/* Forgets everything but parsed files. */
+static void begin_round(struct project_loader *load)
+{
+	for (size_t i = 0; i < load->projects.count; i++)
+		release_project(load->projects.at[i]);
+	load->projects.count = load->elements.count = load->needs.count = load->warnings.count = 0;
+	load->targets.count = load->except.count = 0;
+	load->depth = 0;
+	load->top = NULL;
+	strmap_clear(&load->warned);
+	strmap_clear(&load->full_names);
+	if (load->graph) {
+		load->graph->element_count = 0;
+		load->graph->project_count = 0;
+	}
+}
+
+void project_loader_free(struct project_loader *load)
+{
+	if (!load)
+		return;
+	load->graph = NULL; /* it may be gone already */
+	begin_round(load);
+	strmap_release(&load->file_index);
+	strmap_release(&load->warned);
+	strmap_release(&load->full_names);
+	free(load->files.at);
+	free(load->file_paths.at);
+	free(load->projects.at);
+	free(load->elements.at);
+	free(load->needs.at);
+	free(load->warnings.at);
+	free(load->targets.at);
+	free(load->except.at);
+	free(load);
+}
+
+int loader_new_project(struct project_loader *load, const char *directory, struct loaded_project *parent,
+		       struct load_element *junction, const struct yaml_node *asked_by, struct loaded_project **ret,
+		       struct diag *diag)
+{
+	struct loaded_project *project = ARENA_NEW(load->arena, struct loaded_project);
+	char resolved[PATH_MAX];
+
+	project->load = load;
+	project->parent = parent;
+	project->junction = junction;
+	project->junction_config = junction ? junction->early->config : NULL;
+	project->asked_by = asked_by;
+	project->directory = path_normal(load->arena, directory);
+	project->resolved = realpath(directory, resolved) ? arena_strdup(load->arena, resolved) : project->directory;
+	project->element_fd = -1;
+	project->id = graph_add_project(load->graph);
+	*items_add(&load->projects) = project;
+	if (!parent)
+		load->top = project;
+	*ret = project;
+	return conf_load(project, diag);
+}
+
+/* ---- targets ---- */
+
+typedef ITEMS(const char *) name_list;
+
+static void add_name(struct strmap *seen, name_list *list, const char *name)
+{
+	if (strmap_put(seen, name, strlen(name), 1) == STRMAP_NONE)
+		*items_add(list) = name;
+}
+
+static bool is_glob(const char *name)
+{
+	return strpbrk(name, "*?[") != NULL;
+}
+
+static int invalid_targets(const char *const *targets, uint32_t count, struct diag *diag)
+{
+	_cleanup_buf_ struct buf names = BUF_INIT;
+
+	for (uint32_t pass = 0; pass < 2; pass++) /* names first, then globs */
+		for (uint32_t i = 0; i < count; i++)
+			if (!str_ends(targets[i], ".bst") && is_glob(targets[i]) == (pass == 1))
+				buf_printf(&names, "%s%s", names.len ? ", " : "", targets[i]);
+	diag_set(diag, "stream", "invalid-element-names",
+		 "Invalid element names or element glob patterns were specified: %s", buf_text(&names));
+	diag_detail(diag, "Element names and element glob expressions must end in '.bst'");
+	return -EINVAL;
+}
+
+static int expand_glob(struct project_loader *load, const char *pattern, struct strmap *seen, name_list *names,
+		       struct diag *diag)
+{
+	struct glob_set *set = glob_new();
+	path_list paths = { 0 };
+	bool matched = false;
+	int r = glob_add(set, *pattern == '/' ? pattern : arena_printf(load->arena, "/%s", pattern));
+
+	if (r < 0) {
+		glob_free(set);
+		return diag_set(diag, "stream", "invalid-element-names", "Invalid glob expression: %s", pattern);
+	}
+	path_elements(load->top, false, &paths);
+	for (size_t i = 0; i < paths.count; i++) {
+		if (!glob_match(set, arena_printf(load->arena, "/%s", paths.at[i])))
+			continue;
+		add_name(seen, names, paths.at[i]);
+		matched = true;
+	}
+	if (!matched)
+		load_warn(load, NULL, NULL, "No elements matched the glob expression: %s", pattern);
+	free(paths.at);
+	glob_free(set);
+	return 0;
+}
+
+static int expand_targets(struct project_loader *load, const char *const *targets, uint32_t count, name_list *names,
+			  struct diag *diag)
+{
+	struct strmap seen = STRMAP_INIT;
+	int r = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (!str_ends(targets[i], ".bst"))
+			return invalid_targets(targets, count, diag);
+	for (uint32_t i = 0; i < count; i++)
+		if (!is_glob(targets[i]))
+			add_name(&seen, names, targets[i]);
+	for (uint32_t i = 0; i < count && r >= 0; i++)
+		if (is_glob(targets[i]))
+			r = expand_glob(load, targets[i], &seen, names, diag);
+	strmap_release(&seen);
+	return r;
+}
+
+static int choose_targets(struct project_loader *load, name_list *names, struct diag *diag)
+{
+	const struct project_request *request = load->request;
+	path_list paths = { 0 };
+	int r;
+
+	if (request->target_count > 0)
+		return expand_targets(load, request->targets, request->target_count, names, diag);
+	if (load->workspace_element)
+		return expand_targets(load, &load->workspace_element, 1, names, diag);
+	if (load->top->default_target_count > 0)
+		return expand_targets(load, load->top->default_targets, load->top->default_target_count, names, diag);
+	path_elements(load->top, true, &paths);
+	r = expand_targets(load, paths.at, (uint32_t)paths.count, names, diag);
+	free(paths.at);
+	return r;
+}
+
+static void publish_ids(struct project_loader *load, struct load_element **elements, size_t targets, size_t count)
+{
+	struct graph *graph = load->graph;
+
+	for (size_t i = 0; i < count; i++) {
+		uint32_t id = elements[i]->id;
+
+		if (i >= targets) {
+			*items_add(&load->except) = id;
+		} else if (!graph->elements[id].is_target) {
+			graph->elements[id].is_target = true;
+			*items_add(&load->targets) = id;
+		}
+	}
+	for (uint32_t id = 0; id < graph->element_count; id++)
+		strmap_put(&load->full_names, graph->elements[id].full_name, strlen(graph->elements[id].full_name), id);
+}
+
+static int load_targets(struct project_loader *load, struct diag *diag)
+{
+	ITEMS(struct load_element *) elements = { 0 };
+	name_list names = { 0 };
+	size_t targets;
+	int r = choose_targets(load, &names, diag);
+
+	targets = names.count;
+	for (uint32_t i = 0; i < load->request->except_count; i++)
+		*items_add(&names) = load->request->except[i];
+	for (size_t i = 0; r >= 0 && i < names.count; i++)
+		r = loader_target(load->top, names.at[i], items_add(&elements), diag);
+	if (r >= 0)
+		r = order_all(load, elements.at, elements.count, diag);
+	if (r >= 0)
+		r = junction_check_conflicts(load, diag);
+	if (r >= 0)
+		publish_ids(load, elements.at, targets, elements.count);
+	free(elements.at);
+	free(names.at);
+	return r;
+}
+
+/* ---- a round ---- */
+
+static int load_workspaces(struct project_loader *load, struct diag *diag)
+{
+	const struct yaml_node *root;
+	int version = 0, r;
+
+	load->workspaces = NULL;
+	r = yaml_load_file(load->arena, -1, path_join(load->arena, load->directory, workspaces_path), NULL,
+			   "workspaces.yml", 0, &root, diag);
+	if (r < 0 && diag && str_eq(diag->reason, "missing-file")) {
+		diag_release(diag);
+		return 0;
+	}
+	if (r < 0 || (r = yaml_get_int(root, "format-version", &version, diag)) < 0)
+		return r;
+	if (version < WORKSPACES_OLDEST)
+		return diag_set(diag, "load", "invalid-data",
+				"Workspace configuration format version %d not supported.Please recreate this workspace.",
+				version);
+	if (version > WORKSPACES_NEWEST)
+		return diag_set(diag, "load", "invalid-data",
+				"Workspace configuration format version %d not supported.Your version of buildstream may be "
+				"too old. Max supported version: %d",
+				version, WORKSPACES_NEWEST);
+	r = yaml_get_map(root, "workspaces", &load->workspaces, diag);
+	return r < 0 ? r : 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int strict_plan(struct project_loader *load, bool *ret, struct diag *diag)
+{
+	const struct yaml_node *user = conf_user_section(load->top);
+	int r = 0;
+
+	*ret = load->request->strict != 0;
+	if (load->request->strict < 0 && user)
+		r = yaml_get_bool(user, "strict", ret, diag);
+	return r < 0 ? r : 0;
+}
+
+static int publish_projects(struct project_loader *load, struct diag *diag)
+{
+	bool strict;
+	int r = strict_plan(load, &strict, diag);
+
+	for (size_t i = 0; r >= 0 && i < load->projects.count; i++) {
+		struct loaded_project *from = load->projects.at[i];
+		struct graph_project *to = &load->graph->projects[i];
+
+		if ((r = conf_ensure_full(from, diag)) < 0)
+			return r;
+		if (from->fatal_warnings.count > 1)
+			qsort(from->fatal_warnings.at, from->fatal_warnings.count, sizeof(*from->fatal_warnings.at), by_text);
+		*to = (struct graph_project){
+			.name = from->name,
+			.directory = from->directory,
+			.junction = from->junction ? from->junction->full_name : NULL,
+			.parent = from->parent ? from->parent->id : GRAPH_NONE,
+			.fatal_warnings = arena_memdup(load->arena, from->fatal_warnings.at,
+						       from->fatal_warnings.count * sizeof(*from->fatal_warnings.at)),
+			.fatal_warning_count = (uint32_t)from->fatal_warnings.count,
+			.strict = strict,
+		};
+	}
+	return r;
+}
+
+static int load_round(struct project_loader *load, struct diag *diag)
+{
+	const char *yaml;
+	size_t len;
+	int r;
+
+	load->host_arch = machine_arch(load->request, diag);
+	if (!load->host_arch)
+		return -EINVAL;
+	load->host_system = machine_system(load);
+	load->max_jobs = project_max_jobs(load->context);
+	if (!load->defaults) {
+		yaml = kinds_project_yaml(&len);
+		if ((r = yaml_parse(load->arena, yaml, len, "projectconfig.yaml", &load->defaults, diag)) < 0)
+			return r;
+	}
+	if ((r = path_find_project(load, load->request->directory ? load->request->directory : ".", &load->directory,
+				   &load->workspace_element, diag)) < 0 ||
+	    (r = load_workspaces(load, diag)) < 0 ||
+	    (r = loader_new_project(load, load->directory, NULL, NULL, NULL, &load->top, diag)) < 0 ||
+	    (r = conf_ensure_full(load->top, diag)) < 0)
+		return r;
+	if (!load->request->project_only && (r = load_targets(load, diag)) < 0)
+		return r;
+	return publish_projects(load, diag);
+}
+
+int project_load(struct project_loader *load, struct graph *graph, struct diag *diag)
+{
+	struct diag own = DIAG_INIT; /* errors steer some steps, so there must be one */
+	int r;
+
+	load->graph = graph;
+	load->arena = &graph->arena;
+	begin_round(load);
+	r = load_round(load, &own);
+	if (r == PROJECT_STOP && load->needs.count > 0) {
+		struct diag ignored = DIAG_INIT;
+
+		publish_projects(load, &ignored);
+		diag_release(&ignored);
+		r = PROJECT_NEEDS;
+	}
+	if (r < 0 && diag)
+		diag_move(diag, &own);
+	diag_release(&own);
+	return r;
+}
+
+/* ---- what was loaded ---- */
+
+const struct project_need *project_needs(const struct project_loader *load, uint32_t *ret_count)
+{
+	*ret_count = (uint32_t)load->needs.count;
+	return load->needs.at;
+}
+
+const uint32_t *project_targets(const struct project_loader *load, uint32_t *ret_count)
+{
+	*ret_count = (uint32_t)load->targets.count;
+	return load->targets.at;
+}
+
+const uint32_t *project_except(const struct project_loader *load, uint32_t *ret_count)
+{
+	*ret_count = (uint32_t)load->except.count;
+	return load->except.at;
+}
+
+uint32_t project_find(const struct project_loader *load, const char *full_name)
+{
+	return strmap_get(&load->full_names, full_name, strlen(full_name));
+}
+
+const char *project_directory(const struct project_loader *load)
+{
+	return load->directory;
+}
+
+const struct project_warning *project_warnings(const struct project_loader *load, uint32_t *ret_count)
+{
+	*ret_count = (uint32_t)load->warnings.count;
+	return load->warnings.at;
+}
+
+const char *const *project_files(const struct project_loader *load, uint32_t *ret_count)
+{
+	*ret_count = (uint32_t)load->file_paths.count;
+	return load->file_paths.at;
+}
+
+const struct project_info *project_info(const struct project_loader *load, uint32_t project)
+{
+	return project < load->projects.count ? &load->projects.at[project]->info : NULL;
+}

@@ -1,0 +1,358 @@
+/* project/project_internal.h: what the files of this room share.
+ *
+ * Words: a *project* is a loaded project.conf with its elements; a *load element* is a .bst file that was read, before it
+ * becomes an element of the graph; a *pass* is one reading of the parts of project.conf that options can change: the
+ * first pass serves junctions and links and sees local includes only, the second serves all else (compat 1.5).
+ *
+ * Functions return 0, or negative with diag set.  PROJECT_STOP (negative too, diag empty) travels up when a junction's
+ * sources must be fetched first; project_load turns it into PROJECT_NEEDS.  The next project_load starts over: files
+ * once parsed are kept, everything else is made again, so no step needs to know how to go on in the middle.
+ *
+ * Memory: texts, nodes and most structs live in the graph's arena; growing arrays are on the heap and belong to the
+ * loader (loader_own remembers them).
+ */
+#ifndef PROJECT_PROJECT_INTERNAL_H
+#define PROJECT_PROJECT_INTERNAL_H
+
+#include "base/map.h"
+#include "cas/cas.h"
+#include "kinds/element_configs.h"
+#include "kinds/kinds.h"
+#include "project/project.h"
+#include "yaml/expr.h"
+#include "yaml/vars.h"
+#include "yaml/yaml.h"
+
+enum { PROJECT_STOP = -11 };
+
+/* A growing array: ITEMS(type) as a member, items_add for a pointer to a new, uninitialised item at the end. */
+#define ITEMS(type) \
+	struct { \
+		type *at; \
+		size_t count, cap; \
+	}
+#define items_add(items) \
+	((items)->at = util_grow((items)->at, &(items)->cap, (items)->count + 1, sizeof(*(items)->at)), \
+	 &(items)->at[(items)->count++])
+
+struct loaded_project;
+struct load_element;
+
+/* ---- options (options.c) ---- */
+
+enum option_type { OPTION_BOOL, OPTION_ENUM, OPTION_FLAGS, OPTION_ARCH, OPTION_OS, OPTION_ELEMENT_MASK };
+
+struct option {
+	enum option_type type;
+	const char *name, *variable; /* variable: exported under this name, or NULL */
+	struct yaml_option *value;   /* as expressions see it */
+	const char *const *allowed;
+	uint32_t allowed_count;
+};
+
+struct option_pool {
+	struct option *options;
+	uint32_t count;
+	struct yaml_options values; /* in the same order */
+};
+
+int options_declare(struct loaded_project *project, struct option_pool *pool, const struct yaml_node *node,
+		    struct diag *diag);
+/* Values from a mapping (junction's options, user configuration); node may be NULL. */
+int options_set_yaml(struct loaded_project *project, struct option_pool *pool, const struct yaml_node *node,
+		     struct diag *diag);
+int options_set_cli(struct loaded_project *project, struct option_pool *pool, bool ignore_unknown, struct diag *diag);
+/* Checks architecture and system, whose defaults come from the machine. */
+int options_resolve(struct option_pool *pool, struct diag *diag);
+/* As text: bool "1" or "0", flags joined by commas. */
+const char *option_text(struct arena *arena, const struct option *option);
+/* Canonical name of an architecture (compat 1.3), or NULL. */
+const char *arch_canonical(const char *name);
+const char *machine_arch(const struct project_request *request, struct diag *diag); /* canonical, or NULL with diag */
+const char *machine_system(struct project_loader *load);
+
+/* ---- plugins (plugins.c, pip.c) ---- */
+
+enum plugin_type { PLUGIN_ELEMENT, PLUGIN_SOURCE, PLUGIN_MIRROR, PLUGIN_TYPES };
+enum origin_type { ORIGIN_LOCAL, ORIGIN_PIP, ORIGIN_JUNCTION };
+
+struct plugin_entry { /* one kind that an origin provides */
+	const char *kind;
+	enum origin_type origin;
+	const char *from; /* path in the project, requirement of a package, or junction */
+	const struct yaml_node *node; /* of the origin */
+};
+
+struct plugin_paths {
+	const char *directory; /* with <kind>.py; NULL: not declared anywhere */
+	const char *defaults;  /* its YAML file, or NULL */
+	const char *package;   /* of pip origins: "name version" */
+};
+
+int plugins_declare(struct loaded_project *project, const struct yaml_node *config, struct diag *diag);
+/* Finds the files of a kind as this project declares it. */
+int plugins_paths(struct loaded_project *project, enum plugin_type type, const char *kind, struct plugin_paths *ret,
+		  struct diag *diag);
+/* Identifies the plugin's Python file.  node: who asked.  *ret stays NULL for core kinds. */
+int plugins_identify(struct loaded_project *project, enum plugin_type type, const char *kind,
+		     const struct yaml_node *node, struct kinds_plugin **ret, const char **ret_defaults,
+		     struct diag *diag);
+/* Files of a kind in an installed Python package. */
+int pip_find(struct project_loader *load, enum plugin_type type, const struct plugin_entry *entry,
+	     struct plugin_paths *ret, struct diag *diag);
+const char *plugin_type_name(enum plugin_type type);
+
+/* ---- projects ---- */
+
+struct pass { /* what options can change in project.conf */
+	struct option_pool options;
+	const struct yaml_node *variables;        /* map; unexpanded */
+	const struct yaml_node *element_overrides, *source_overrides; /* map or NULL */
+	const struct yaml_node *aliases;          /* map, expanded */
+	const struct yaml_node *mirrors;          /* list or NULL, expanded */
+	bool user_mirrors;                        /* they come from the user's configuration */
+	const char *default_mirror;
+};
+
+struct link_path {
+	const char *path, *target;
+};
+
+struct search { /* a junction path being looked for, to find circles */
+	const char *name;
+	const struct yaml_node *node;
+};
+
+/* What elements of one kind in one project share. */
+struct kind_base {
+	const char *kind;
+	const struct kinds_element *ops;
+	struct kinds_plugin *plugin;
+	const struct yaml_node *variables, *environment, *config, *sandbox; /* project and kind, composed */
+	const struct yaml_node *splits, *public_data; /* split rules alone, and {bst: {split-rules}} */
+	struct yaml_vars_base *vars;
+	const char *const *nocache; /* project's and kind's, sorted, each once */
+	uint32_t nocache_count;
+	/* The last results, because most elements of a kind get the very same nodes */
+	const struct yaml_node *env_node;
+	const struct graph_pair *env;
+	uint32_t env_count;
+	const struct yaml_node *sandbox_node;
+	struct graph_sandbox sandbox_value;
+};
+
+struct source_base {
+	const char *kind;
+	const struct kinds_source *ops;
+	struct kinds_plugin *plugin;
+	const struct yaml_node *config; /* of the project's `sources: KIND`, or NULL */
+};
+
+struct loaded_project {
+	struct project_loader *load;
+	uint32_t id; /* in the graph */
+	struct loaded_project *parent;
+	struct load_element *junction; /* NULL: top level */
+	const struct kinds_junction *junction_config;
+	const struct yaml_node *asked_by; /* for errors, or NULL */
+	ITEMS(struct loaded_project *) alternative_parents; /* whose junctions were overridden in favour of this one */
+
+	const char *name, *directory, *element_path, *element_path_written;
+	const char *resolved; /* directory with symlinks resolved: what project-root is, and what paths may not leave */
+	int element_fd;       /* of element_path */
+	const struct yaml_node *conf; /* project.conf as parsed */
+	struct pass first, second;
+	bool fully_loaded;
+	bool disallow_uris;
+	bool project_refs; /* ref-storage */
+	const struct yaml_node *refs, *junction_refs; /* their `projects` map, or NULL */
+	ITEMS(const char *) fatal_warnings;
+	const struct yaml_node *duplicates, *internal; /* map, list, or NULL */
+	const char *const *default_targets;
+	uint32_t default_target_count;
+	const struct yaml_node *environment, *sandbox, *splits; /* of the second pass */
+	const char *const *nocache;
+	uint32_t nocache_count;
+	const struct yaml_node *provenance_attributes;
+
+	struct strmap plugin_index[PLUGIN_TYPES];
+	ITEMS(struct plugin_entry) plugins;
+
+	struct strmap elements;   /* file name -> index in load->elements */
+	struct strmap subprojects; /* junction file name -> project id */
+	ITEMS(struct search) searches;
+	ITEMS(struct link_path) links;
+	struct strmap link_index;
+	uint32_t link_version;
+	struct strmap override_index; /* override paths with links expanded -> index; see link_version */
+	uint32_t override_version;
+
+	struct strmap includes[4]; /* processed includes: see includes.c */
+	ITEMS(const struct yaml_node *) include_nodes;
+	struct strmap kind_index, source_index, first_source_index;
+	ITEMS(struct kind_base *) kinds;
+	ITEMS(struct source_base *) sources;
+	struct project_info info;
+};
+
+/* conf.c */
+int conf_load(struct loaded_project *project, struct diag *diag); /* first pass */
+int conf_ensure_full(struct loaded_project *project, struct diag *diag); /* second pass, parents first */
+const struct yaml_node *conf_user_section(const struct loaded_project *project); /* projects.NAME, or NULL */
+/* Expands what is referred to, leaving other variables alone even where they could not be resolved. */
+int conf_expand(struct project_loader *load, const struct yaml_node *variables, const struct yaml_node *node,
+		const struct yaml_node **ret, struct diag *diag);
+bool conf_warning_is_fatal(const struct loaded_project *project, const char *token);
+
+/* refs.c */
+int refs_load(struct loaded_project *project, const char *base_name, const struct option_pool *options,
+	      const struct yaml_node **ret, struct diag *diag);
+/* The members to put into a source's configuration, or NULL; *ret_drop: an inline ref does not count. */
+const struct yaml_node *refs_lookup(const struct loaded_project *project, bool of_junction, const char *element,
+				    uint32_t index, bool *ret_drop);
+
+/* includes.c */
+enum { INCLUDE_ONLY_LOCAL = 1, INCLUDE_OPTIONS = 2 };
+int includes_process(struct loaded_project *project, const struct yaml_node *node, unsigned flags,
+		     const struct yaml_node **ret, struct diag *diag);
+
+/* paths.c */
+enum path_kind { PATH_ANY, PATH_FILE, PATH_DIR };
+/* get_path_from_node: relative, inside the project, no symlink; 0 or an error at node. */
+int path_check(const struct loaded_project *project, const struct yaml_node *node, enum path_kind kind,
+	       struct diag *diag);
+/* Looks upwards for project.conf or .bstproject.yaml.  *ret_element: the workspace's element, or NULL. */
+int path_find_project(struct project_loader *load, const char *start, const char **ret_directory,
+		      const char **ret_element, struct diag *diag);
+/* Every *.bst below element_path in os.walk's fashion, sorted; skips .bst directories if asked. */
+typedef ITEMS(const char *) path_list;
+void path_elements(const struct loaded_project *project, bool skip_dot_bst, path_list *ret);
+/* All paths below a directory as utils.list_relative_paths yields them. */
+void path_relative(struct arena *arena, const char *directory, path_list *ret);
+const char *path_join(struct arena *arena, const char *directory, const char *name);
+const char *path_normal(struct arena *arena, const char *path);
+
+/* ---- elements ---- */
+
+struct load_dep {
+	struct load_element *element;
+	uint8_t type; /* GRAPH_BUILD, GRAPH_RUNTIME */
+	bool strict;
+	const char *junction, *name; /* junction: NULL if in the same project */
+	const char *path;
+	const struct yaml_node *node;
+	const struct yaml_node **configs;
+	uint32_t config_count;
+};
+
+struct load_element {
+	struct loaded_project *project;
+	const char *name, *full_name, *kind;
+	const struct yaml_node *node;
+	bool first_pass, fully_loaded;
+	struct graph_element *early;         /* of junctions and links: configured before the graph knows them */
+	const struct yaml_node *early_variables; /* theirs, unexpanded */
+	const struct yaml_node *link_target; /* scalar, of kind link */
+	struct load_dep *deps;
+	uint32_t dep_count;
+	uint32_t index; /* in load->elements */
+	uint32_t id;    /* in the graph, or GRAPH_NONE */
+	/* order.c */
+	uint32_t mark, level, low, rank, merge_index;
+	uint8_t colour;
+	bool configured;
+};
+
+/* deps.c */
+int deps_extract(struct project_loader *load, const struct yaml_node *element, struct load_dep **ret,
+		 uint32_t *ret_count, struct diag *diag);
+void deps_merge(struct arena *arena, struct load_dep *into, const struct load_dep *other);
+
+/* loader.c */
+int loader_get(struct loaded_project *project, const char *path, const struct yaml_node *asked_by, bool load_subprojects,
+	       struct loaded_project **ret, struct diag *diag);
+int loader_file(struct loaded_project *project, const char *name, const struct yaml_node *asked_by,
+		bool load_subprojects, struct load_element **ret, struct diag *diag);
+int loader_target(struct loaded_project *top, const char *name, struct load_element **ret, struct diag *diag);
+int loader_new_project(struct project_loader *load, const char *directory, struct loaded_project *parent,
+		       struct load_element *junction, const struct yaml_node *asked_by, struct loaded_project **ret,
+		       struct diag *diag);
+
+/* junctions.c */
+int junction_open(struct load_element *junction, const struct yaml_node *asked_by, const char **ret_directory,
+		  struct diag *diag);
+int junction_check_conflicts(struct project_loader *load, struct diag *diag);
+
+/* order.c: circles, the order of dependencies, graph ids */
+int order_all(struct project_loader *load, struct load_element **targets, size_t count, struct diag *diag);
+
+/* element.c, sources.c: from load elements to graph elements */
+int element_configure(struct load_element *element, struct diag *diag);
+int element_finish(struct load_element *element, struct diag *diag);
+int sources_configure(struct load_element *element, const struct yaml_vars *vars, struct graph_element *graph_element,
+		      struct diag *diag);
+int sources_keys(struct load_element *element, struct graph_element *graph_element, struct diag *diag);
+int sandbox_read(struct project_loader *load, const struct yaml_node *node, struct graph_sandbox *ret,
+		 struct diag *diag);
+int kind_base_get(struct loaded_project *project, const char *kind, const struct yaml_node *asked_by,
+		  struct kind_base **ret, struct diag *diag);
+
+/* remotes.c */
+int remote_read(struct arena *arena, const struct yaml_node *node, const char *base, bool remote_execution,
+		bool action_cache, struct project_remote *ret, struct diag *diag);
+int remotes_read_list(struct arena *arena, const struct yaml_node *list, const char *base,
+		      const struct project_remote **ret, uint32_t *ret_count, struct diag *diag);
+int remotes_read_section(struct arena *arena, const struct yaml_node *node, struct project_remotes *ret,
+			 struct diag *diag);
+/* `~` and $VARIABLES as Python's expanduser and expandvars do. */
+const char *expand_user_path(struct arena *arena, const char *path);
+const char *expand_environment(struct arena *arena, const char *text);
+
+/* ---- the loader itself (project.c) ---- */
+
+struct parsed_file {
+	const char *path;
+	const struct yaml_node *root;
+};
+
+struct project_loader {
+	const struct project_context *context;
+	const struct project_request *request;
+	struct graph *graph;
+	struct arena *arena; /* the graph's */
+	struct loaded_project *top;
+	const struct yaml_node *defaults; /* the built-in project.conf */
+	const char *directory, *workspace_element;
+	const struct yaml_node *workspaces; /* of .bst2/workspaces.yml, or NULL */
+	const char *host_arch, *host_system;
+	int64_t max_jobs;
+	uint32_t depth; /* of recursion through junctions and overrides */
+
+	/* kept from round to round */
+	struct strmap file_index;
+	ITEMS(struct parsed_file) files;
+	ITEMS(const char *) file_paths;
+
+	ITEMS(struct loaded_project *) projects;
+	ITEMS(struct load_element *) elements;
+	ITEMS(struct project_need) needs;
+	ITEMS(struct project_warning) warnings;
+	struct strmap warned;
+	struct strmap full_names; /* of graph elements */
+	ITEMS(uint32_t) targets;
+	ITEMS(uint32_t) except;
+	struct graph_walk walk;
+};
+
+/* Parses path once; name is what errors call it, the junction's name is put before it. */
+int load_yaml(struct loaded_project *project, const char *path, int dirfd, const char *at, const char *name,
+	      const struct yaml_node **ret, struct diag *diag);
+void load_warn(struct project_loader *load, const char *token, const char *detail, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
+/* A warning that the project may have declared fatal: then an error of domain "plugin" with the token as reason. */
+int load_warn_token(struct loaded_project *project, const char *token, struct diag *diag, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
+/* Prepends "where: " of node to an error that is set, keeping its reason. */
+void load_wrap(struct diag *diag, const struct yaml_node *node);
+
+#endif

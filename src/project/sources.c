@@ -1,0 +1,390 @@
+/* Sources of an element: their configuration, refs, URLs and keys. */
+#include "project/project_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const schemes[] = { "http", "https", "ftp", "file", "git", "sftp", "ssh" };
+
+/* Who is being configured: what the functions below are called with. */
+struct asking {
+	struct load_element *element;
+	const struct graph_source *source;
+	const char *kind;
+};
+
+/* ---- URLs (compat 1.9: alias translation in subprojects) ---- */
+
+static size_t alias_length(const char *url)
+{
+	const char *colon = strchr(url, ':');
+	size_t len = colon ? (size_t)(colon - url) : 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (len == strlen(schemes[i]) && strncasecmp(url, schemes[i], len) == 0)
+			return 0;
+	return len;
+}
+
+/* What the junction makes of an alias of its subproject, or NULL. */
+static const char *parent_alias(const struct loaded_project *project, const char *alias)
+{
+	const struct kinds_junction *junction = project->junction_config;
+	const struct yaml_node *mapped = junction->aliases ? yaml_get(junction->aliases, alias) : NULL;
+
+	if (mapped && yaml_is_scalar(mapped))
+		return mapped->text;
+	return junction->map_aliases_identity ? alias : NULL;
+}
+
+static const struct yaml_node *own_alias(const struct loaded_project *project, bool first_pass, const char *alias)
+{
+	const struct yaml_node *aliases = first_pass ? project->first.aliases : project->second.aliases;
+	const struct yaml_node *url = aliases ? yaml_get(aliases, alias) : NULL;
+
+	return url && yaml_is_scalar(url) ? url : NULL;
+}
+
+static int source_error(const struct asking *ask, struct diag *diag, const char *reason, const char *message)
+{
+	diag_set(diag, "source", reason, "%s", message);
+	yaml_where(diag, ask->source->node);
+	diag_element(diag, ask->element->full_name);
+	return -EINVAL;
+}
+
+/* 1 if the alias is declared, as far up as mappings lead. */
+static int alias_exists(const struct asking *ask, const struct loaded_project *project, const char *alias,
+			struct diag *diag)
+{
+	if (project->junction) {
+		const struct loaded_project *parent = project->junction->project;
+		const char *mapped = parent_alias(project, alias);
+		int r;
+
+		if (mapped) {
+			if ((r = alias_exists(ask, parent, mapped, diag)) != 0)
+				return r;
+			return source_error(ask, diag, "invalid-source-alias",
+					    arena_printf(project->load->arena,
+							 "Mapped alias '%s' for subproject alias '%s' is invalid in the "
+							 "parent project",
+							 mapped, alias));
+		}
+		if (parent->disallow_uris)
+			return source_error(ask, diag, "missing-alias-mapping",
+					    arena_printf(project->load->arena,
+							 "Parent project did not provide a mapping for alias '%s' and "
+							 "disallowed usage of unmapped aliases",
+							 alias));
+	}
+	return own_alias(project, ask->element->first_pass, alias) != NULL;
+}
+
+static const char *translate(const struct loaded_project *project, bool first_pass, const char *url)
+{
+	struct arena *arena = project->load->arena;
+	const char *colon = strchr(url, ':'), *alias, *mapped;
+	const struct yaml_node *own;
+
+	if (!colon)
+		return url;
+	alias = arena_strndup(arena, url, (size_t)(colon - url));
+	own = own_alias(project, first_pass, alias);
+	if (!own || !*own->text)
+		return url;
+	mapped = project->junction ? parent_alias(project, alias) : NULL;
+	if (mapped)
+		return translate(project->junction->project, first_pass, arena_printf(arena, "%s%s", mapped, colon));
+	return arena_printf(arena, "%s%s", own->text, colon + 1);
+}
+
+static int translate_url(void *data, uint32_t project_id, const char *url, bool primary, const char **ret,
+			 struct diag *diag)
+{
+	const struct asking *ask = data;
+	struct loaded_project *project = ask->element->project;
+	size_t len = alias_length(url);
+	const char *alias;
+	int r;
+
+	if (len == 0) {
+		r = load_warn_token(project, "unaliased-url", diag, "%s: Use of unaliased source download URL: %s",
+				    ask->element->full_name, url);
+		if (r < 0) {
+			yaml_where(diag, ask->source->node);
+			return r;
+		}
+	} else {
+		alias = arena_strndup(project->load->arena, url, len);
+		if ((r = alias_exists(ask, project, alias, diag)) < 0)
+			return r;
+		if (r == 0)
+			return source_error(ask, diag, "invalid-source-alias",
+					    arena_printf(project->load->arena, "Invalid alias '%s' specified in URL: %s",
+							 alias, url));
+	}
+	*ret = translate(project, ask->element->first_pass, url);
+	return 0;
+}
+
+/* ---- digests ---- */
+
+static int tree_digest(void *data, const char *path, bool mtimes, struct digest *ret, struct diag *diag)
+{
+	const struct asking *ask = data;
+
+	return cas_import(NULL, AT_FDCWD, path, CAS_IMPORT_HASH_ONLY | (mtimes ? CAS_IMPORT_MTIMES : 0),
+			  ask->element->project->load->request->statcache, ret, diag);
+}
+
+static int file_digest(void *data, const char *path, struct digest *ret, struct diag *diag)
+{
+	const struct asking *ask = data;
+	struct cas_statcache *cache = ask->element->project->load->request->statcache;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), r = -errno;
+	struct timespec now;
+	struct stat st;
+
+	if (fd >= 0) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		r = fstat(fd, &st) == 0 ? 0 : -errno;
+		if (r == 0 && cache && cas_statcache_get(cache, path, &st, ret)) {
+			close(fd);
+			return 0;
+		}
+		if (r == 0)
+			r = digest_fd(ret, fd);
+		if (r == 0 && cache)
+			cas_statcache_put(cache, path, &st, now.tv_sec * 1000000000LL + now.tv_nsec, ret);
+		close(fd);
+	}
+	return r == 0 ? 0 : diag_errno(diag, "source", NULL, -r, "Cannot read '%s'", path);
+}
+
+/* ---- configuration ---- */
+
+static void make_context(struct kinds_context *ctx, struct kinds_host *host, struct asking *ask,
+			 const struct kinds_plugin *plugin, struct diag *diag)
+{
+	struct loaded_project *project = ask->element->project;
+
+	*host = (struct kinds_host){ .data = ask, .translate_url = translate_url, .tree_digest = tree_digest,
+				     .file_digest = file_digest };
+	*ctx = (struct kinds_context){ .arena = project->load->arena, .diag = diag, .graph = project->load->graph,
+				       .host = host, .project = project->id, .plugin = plugin,
+				       .project_directory = project->directory };
+}
+
+static int source_base_get(struct loaded_project *project, const char *kind, bool first_pass,
+			   const struct yaml_node *node, struct source_base **ret, struct diag *diag)
+{
+	struct strmap *index = first_pass ? &project->first_source_index : &project->source_index;
+	const struct yaml_node *overrides = first_pass ? project->first.source_overrides : project->second.source_overrides;
+	const struct yaml_node *defaults = NULL;
+	struct source_base *base;
+	const char *yaml;
+	uint32_t known = strmap_get(index, kind, strlen(kind));
+	int r;
+
+	if (known != STRMAP_NONE) {
+		*ret = project->sources.at[known];
+		return 0;
+	}
+	base = ARENA_NEW(project->load->arena, struct source_base);
+	base->kind = arena_strdup(project->load->arena, kind);
+	if ((r = plugins_identify(project, PLUGIN_SOURCE, kind, node, &base->plugin, &yaml, diag)) < 0 ||
+	    (overrides && (r = yaml_get_map(overrides, kind, &defaults, diag)) < 0) ||
+	    (defaults && (r = yaml_get_map(defaults, "config", &base->config, diag)) < 0))
+		return r;
+	base->ops = kinds_find_source(kind);
+	strmap_put(index, base->kind, strlen(kind), (uint32_t)project->sources.count);
+	*items_add(&project->sources) = *ret = base;
+	return 0;
+}
+
+/* The ref may stand in project.refs: its members replace those of the configuration. */
+static const struct yaml_node *apply_ref(struct load_element *element, const struct source_base *base, uint32_t index,
+					 const struct yaml_node *config)
+{
+	struct loaded_project *project = element->project;
+	struct arena *arena = project->load->arena;
+	const struct yaml_node *ref;
+	bool drop;
+
+	if (base->ops->flags & KINDS_NEVER_REF)
+		return config;
+	ref = refs_lookup(project, strcmp(element->kind, "junction") == 0, element->name, index, &drop);
+	for (const char *const *key = base->ops->ref_keys; (drop || ref) && key && *key; key++) {
+		if (!yaml_get(config, *key))
+			continue;
+		if (drop)
+			load_warn(project->load, NULL, NULL,
+				  "Ignoring redundant source reference of '%s': refs of this project are in project.refs",
+				  element->full_name);
+		config = yaml_map_remove(arena, config, *key);
+	}
+	for (uint32_t i = 0; ref && i < ref->count; i++)
+		config = yaml_map_set(arena, config, ref->entries[i].key, ref->entries[i].value);
+	return config;
+}
+
+/* homepage, issue-tracker and such: checked against project.conf, then for `show` alone. */
+static int check_provenance(struct loaded_project *project, const struct yaml_node *node, struct diag *diag)
+{
+	for (uint32_t i = 0; i < node->count; i++) {
+		const struct yaml_node *value = node->entries[i].value;
+
+		if (project->provenance_attributes && !yaml_get(project->provenance_attributes, node->entries[i].key))
+			return yaml_error(diag, value, "undefined-source-provenance-attribute",
+					  "Specified source provenance attribute not defined in project config\n "
+					  "Unexpected key: %s",
+					  node->entries[i].key);
+		if (!yaml_is_scalar(value))
+			return yaml_error(diag, value, "invalid-data",
+					  "Expected string for the value of provenance attribute '%s'",
+					  node->entries[i].key);
+	}
+	return 0;
+}
+
+/* Takes kind, directory and provenance off; the rest is for the kind. */
+static int split_members(struct load_element *element, const struct yaml_node *node, struct graph_source *source,
+			 const struct yaml_node **ret_config, const char **ret_kind, struct diag *diag)
+{
+	struct arena *arena = element->project->load->arena;
+	const struct yaml_node *kind, *provenance = NULL;
+	int r;
+
+	if ((r = yaml_need_scalar(node, "kind", &kind, diag)) < 0)
+		return r;
+	if (strcmp(kind->text, "workspace") == 0)
+		return yaml_error(diag, kind, "invalid-data", "Invalid usage of workspace source kind");
+	if ((r = yaml_get_str(node, "directory", &source->directory, diag)) < 0 ||
+	    (r = yaml_get_map(node, "provenance", &provenance, diag)) < 0)
+		return r;
+	*ret_kind = kind->text;
+	node = yaml_map_remove(arena, node, "kind");
+	if (source->directory && *source->directory)
+		node = yaml_map_remove(arena, node, "directory");
+	if (provenance && provenance->count > 0) {
+		if ((r = check_provenance(element->project, provenance, diag)) < 0)
+			return r;
+		node = yaml_map_remove(arena, node, "provenance");
+	}
+	*ret_config = node;
+	return 0;
+}
+
+static int configure_one(struct load_element *element, const struct yaml_vars *vars, const struct yaml_node *node,
+			 uint32_t index, struct graph_source *source, struct diag *diag)
+{
+	struct arena *arena = element->project->load->arena;
+	struct asking ask = { .element = element, .source = source };
+	const struct yaml_node *config;
+	struct source_base *base;
+	struct kinds_context ctx;
+	struct kinds_host host;
+	int r;
+
+	source->node = node;
+	if ((r = split_members(element, node, source, &config, &ask.kind, diag)) < 0 ||
+	    (r = source_base_get(element->project, ask.kind, element->first_pass, node, &base, diag)) < 0 ||
+	    (base->config && (r = yaml_compose(arena, config, base->config, &config, diag)) < 0) ||
+	    (r = yaml_check_composited(config, diag)) < 0)
+		return r;
+	config = yaml_clone(arena, config);
+	if (element->first_pass)
+		r = conf_expand(element->project->load, element->early_variables, config, &config, diag);
+	else
+		r = yaml_vars_expand(vars, arena, config, &config, diag);
+	if (r < 0)
+		return r;
+	config = apply_ref(element, base, index, config);
+	source->ops = base->ops;
+	source->node = config;
+	make_context(&ctx, &host, &ask, base->plugin, diag);
+	return kinds_configure_source(&ctx, source, config);
+}
+
+static int open_workspace(struct load_element *element, const char *path, struct graph_element *graph_element,
+			  struct diag *diag)
+{
+	struct asking ask = { .element = element };
+	struct kinds_context ctx;
+	struct kinds_host host;
+
+	graph_element->sources = ARENA_NEW(element->project->load->arena, struct graph_source);
+	graph_element->source_count = 1;
+	graph_element->has_all_refs = true;
+	make_context(&ctx, &host, &ask, NULL, diag);
+	return kinds_workspace_source(&ctx, graph_element->sources, path);
+}
+
+/* Path of the element's open workspace, or NULL. */
+static int find_workspace(struct load_element *element, const char **ret, struct diag *diag)
+{
+	const struct project_loader *load = element->project->load;
+	const struct yaml_node *node = load->workspaces ? yaml_get(load->workspaces, element->full_name) : NULL;
+	int r;
+
+	*ret = NULL;
+	if (!node)
+		return 0;
+	if (!yaml_is_map(node))
+		return yaml_error(diag, node, "invalid-data", "Value of '%s' is not of the expected type 'dict'",
+				  element->full_name);
+	if ((r = yaml_need_str(node, "path", ret, diag)) < 0)
+		return r;
+	*ret = path_join(load->arena, load->top->directory, *ret);
+	return 0;
+}
+
+int sources_configure(struct load_element *element, const struct yaml_vars *vars, struct graph_element *graph_element,
+		      struct diag *diag)
+{
+	const struct yaml_node *list = NULL, *node;
+	int r = find_workspace(element, &graph_element->workspace, diag);
+
+	if (r < 0)
+		return r;
+	if (graph_element->workspace)
+		return open_workspace(element, graph_element->workspace, graph_element, diag);
+	graph_element->has_all_refs = true;
+	if ((r = yaml_get_list(element->node, "sources", &list, diag)) <= 0)
+		return r;
+	graph_element->sources = ARENA_ARRAY(element->project->load->arena, struct graph_source, list->count);
+	for (uint32_t i = 0; i < list->count; i++) {
+		if ((r = yaml_item_map(list, i, &node, diag)) < 0 ||
+		    (r = configure_one(element, vars, node, i, &graph_element->sources[i], diag)) < 0) {
+			diag_element(diag, element->full_name);
+			return r;
+		}
+		graph_element->source_count++;
+		graph_element->has_all_refs &= graph_element->sources[i].has_ref;
+	}
+	return 0;
+}
+
+int sources_keys(struct load_element *element, struct graph_element *graph_element, struct diag *diag)
+{
+	struct asking ask = { .element = element };
+	struct kinds_context ctx;
+	struct kinds_host host;
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0 && i < graph_element->source_count; i++) {
+		const struct kinds_plugin *plugin = NULL;
+
+		ask.source = &graph_element->sources[i];
+		make_context(&ctx, &host, &ask, plugin, diag);
+		r = kinds_source_key(&ctx, &graph_element->sources[i]);
+	}
+	if (r < 0)
+		diag_element(diag, element->full_name);
+	return r;
+}
