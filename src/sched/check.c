@@ -62,7 +62,7 @@ static const char *check_built(const struct element *el)
 		return "built, but a query, pull or build is still to come or failed";
 	if (!(el->flags & BUILT) && !in_way)
 		return "not built, but nothing is in the way";
-	if (el->flags & REQUIRED && !(el->flags & (HELD | PLANNED | OUTSIDE)) && !(remaining(el) & UNKNOWN) &&
+	if (el->state != SCHED_STOPPED && el->flags & REQUIRED && !(el->flags & (HELD | PLANNED | OUTSIDE)) && !(remaining(el) & UNKNOWN) &&
 	    remaining(el) & SCHED_BIT(SCHED_BUILD))
 		return "must be built, but not planned";
 	return NULL;

@@ -199,7 +199,7 @@ static cell *const cells[JOB_STATES][JOB_EVENTS] = {
 	[JOB_CLAIMED]   = { dispatch, unclaim, ignore, ignore,  ignore, ignore, ignore,        ignore,       never,     never },
 	[JOB_SENT]      = { never,    never,   begin,  succeed, skip,   fail,   retry_or_fail, fail,         give_back, cancel },
 	[JOB_STARTED]   = { never,    never,   ignore, succeed, skip,   fail,   retry_or_fail, fail,         died,      cancel },
-	[JOB_CANCELLED] = { never,    never,   begin,  succeed, skip,   drop,   drop,          drop,         drop,      ignore },
+	[JOB_CANCELLED] = { never,    never,   begin,  succeed, skip,   drop,   drop,          drop,         drop,      never },
 };
 
 int job_event(struct sched *s, struct job *job, enum job_event event, uint32_t arg)

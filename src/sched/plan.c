@@ -303,8 +303,8 @@ static int retry_later(struct sched *s, uint32_t e, const struct element_arg *ar
 
 static cell *const cells[SCHED_STATES][ELEMENT_EVENTS] = {
 	/*                   REQUIRED CHANGED        DEPS_READY CLAIMED UNCLAIMED PASSED FAILED DELAYED RETURNED DROPPED DUE     RETRY */
-	[SCHED_AT_REST] = { start,    change_before, ignore,    never,  never,    never, never, never,  never,   never,  ignore, ignore },
-	[SCHED_KEYLESS] = { ignore,   change_before, ignore,    never,  never,    never, never, never,  never,   never,  ignore, ignore },
+	[SCHED_AT_REST] = { start,    change_before, ignore,    never,  never,    never, never, never,  never,   never,  ignore, retry_now },
+	[SCHED_KEYLESS] = { ignore,   change_before, ignore,    never,  never,    never, never, never,  never,   never,  ignore, retry_now },
 	[SCHED_BLOCKED] = { want,     change_during, unblock,   never,  never,    never, never, never,  never,   never,  ignore, ignore },
 	[SCHED_READY]   = { want,     change_during, ignore,    take,   never,    never, never, never,  never,   never,  ignore, retry_later },
 	[SCHED_ACTIVE]  = { want,     change_during, ignore,    never,  untake,   pass,  fail,  delay,  again,   drop,   ignore, retry_later },

@@ -168,6 +168,17 @@ int sched_job_started(struct sched *s, uint64_t id)
 	return job ? job_event(s, job, JOB_START, 0) : SCHED_STALE;
 }
 
+int sched_job_lost(struct sched *s, uint64_t id, bool begun)
+{
+	struct job *job = find_job(s, id);
+
+	if (!job || job->worker == SCHED_NONE)
+		return SCHED_STALE;
+	if (begun)
+		job_event(s, job, JOB_START, 0);
+	return sched_worker_died(s, job->worker);
+}
+
 int sched_job_done(struct sched *s, uint64_t id, enum sched_result result, uint32_t drop)
 {
 	struct job *job = find_job(s, id);
@@ -244,6 +255,10 @@ void sched_request_expiry(struct sched *s)
 {
 	if (s->expiry_wanted)
 		return;
+	for (uint32_t i = s->claimed_first; i != SCHED_NONE; i = s->jobs[i].next) {
+		if (s->jobs[i].queue == SCHED_EXPIRE)
+			return; /* it has the cache, but no worker yet */
+	}
 	s->expiry_wanted = true;
 	s->expiry_returns = 0;
 	s->told_finished = false;

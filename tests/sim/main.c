@@ -1,0 +1,244 @@
+/* Runs many schedules; on failure finds a small one that still fails, and prints its trace.
+ *
+ * usage: sim [--count N] [--seed N] [--elements N] [--without KIND,...] [--state N] [--jobs N] [--trace] [--coverage]
+ *            [--must-cover]
+ *   --seed N      first seed; with --count 1 (the default with --seed) replays one schedule
+ *   --elements N  size of each graph instead of what the seed says
+ *   --without     kinds of trouble to leave out: see sim_kind_names
+ *   --state N     every N-th seed carries the journal along (default 4, 0: none)
+ *   --trace       print what happens
+ *   --coverage    print how often each cell state x event was met; --must-cover: fail when a possible one was not
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+struct options {
+	struct sim_params params;
+	uint64_t count;
+	bool coverage, must_cover;
+};
+
+struct shared { /* what a child was doing when it failed */
+	uint64_t seed;
+	struct sim_stats stats;
+};
+
+/* ---- shrinking ---- */
+
+static bool fails(const struct sim_params *params)
+{
+	struct sim_stats stats = { 0 };
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+			_exit(3);
+		alarm(20);
+		sim_run(params, &stats);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	return status != 0;
+}
+
+static void shrink(struct sim_params *params)
+{
+	for (uint32_t kind = 0; kind < SIM_KINDS; kind++) {
+		struct sim_params less = *params;
+
+		less.without |= 1u << kind;
+		if (fails(&less))
+			*params = less;
+	}
+	if (params->state) {
+		struct sim_params less = *params;
+
+		less.state = 0;
+		if (fails(&less))
+			*params = less;
+		else
+			params->state = 1;
+	}
+	for (uint32_t n = 1; n < 60; n++) {
+		struct sim_params less = *params;
+
+		less.elements = n;
+		if (fails(&less)) {
+			*params = less;
+			break;
+		}
+	}
+}
+
+static void report(struct sim_params params)
+{
+	struct sim_stats stats = { 0 };
+
+	shrink(&params);
+	printf("sim: to replay: --seed %llu --state %u --trace", (unsigned long long)params.seed, params.state);
+	if (params.elements)
+		printf(" --elements %u", params.elements);
+	if (params.without)
+		printf(" --without ");
+	for (uint32_t kind = 0, n = 0; kind < SIM_KINDS; kind++) {
+		if (params.without >> kind & 1)
+			printf("%s%s", n++ ? "," : "", sim_kind_names[kind]);
+	}
+	printf("\n");
+	fflush(stdout);
+	params.trace = true;
+	if (fork() == 0) {
+		setvbuf(stdout, NULL, _IOLBF, 0); /* it may well end by a signal */
+		sim_run(&params, &stats);
+		_exit(0);
+	}
+	wait(NULL);
+}
+
+/* ---- results ---- */
+
+static uint32_t print_coverage(const struct sim_stats *stats, bool all)
+{
+	struct sched_config config;
+	uint32_t missing = 0;
+	struct sched *sched;
+
+	sched_config_default(&config, 1, 1, 1);
+	sched = sched_new(&config, &(struct sched_graph){ 0 });
+	for (uint32_t i = 0; i < sched_cell_count(); i++) {
+		const char *table, *state, *event;
+		uint64_t unused;
+		bool possible;
+
+		sched_cell(sched, i, &table, &state, &event, &possible, &unused);
+		missing += possible && !stats->cells[i];
+		if (all && possible)
+			printf("%-8s %-10s x %-14s %12llu\n", table, state, event, (unsigned long long)stats->cells[i]);
+		else if (possible && !stats->cells[i])
+			printf("never met: %s %s x %s\n", table, state, event);
+	}
+	sched_free(sched);
+	return missing;
+}
+
+static void print_stats(const struct sim_stats *stats)
+{
+	printf("sim: %llu schedules (%llu with 50 elements or more, %llu with two faults or more), %llu events, "
+	       "%llu commands, %llu jobs, %llu journal records\n",
+	       (unsigned long long)stats->schedules, (unsigned long long)stats->elements_at_least_50,
+	       (unsigned long long)stats->over_two_faults, (unsigned long long)stats->events,
+	       (unsigned long long)stats->commands, (unsigned long long)stats->jobs, (unsigned long long)stats->records);
+	printf("sim: outcomes: %llu without workers, %llu failed, %llu terminated, %llu success; faults:",
+	       (unsigned long long)stats->outcomes[0], (unsigned long long)stats->outcomes[1],
+	       (unsigned long long)stats->outcomes[2], (unsigned long long)stats->outcomes[3]);
+	for (uint32_t kind = 0; kind < SIM_KINDS; kind++) {
+		if (stats->faults_by_kind[kind])
+			printf(" %s %llu", sim_kind_names[kind], (unsigned long long)stats->faults_by_kind[kind]);
+	}
+	printf("\n");
+}
+
+/* ---- arguments ---- */
+
+static uint32_t kinds_of(char *list)
+{
+	uint32_t bits = 0;
+	char *rest = NULL;
+
+	for (char *word = strtok_r(list, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+		uint32_t kind = 0;
+
+		while (kind < SIM_KINDS && strcmp(word, sim_kind_names[kind]) != 0)
+			kind++;
+		if (kind == SIM_KINDS) {
+			fprintf(stderr, "sim: no such kind of trouble: %s\n", word);
+			exit(2);
+		}
+		bits |= 1u << kind;
+	}
+	return bits;
+}
+
+static void parse(int argc, char **argv, struct options *o)
+{
+	for (int i = 1; i < argc; i++) {
+		char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+		if (str_eq(argv[i], "--trace")) {
+			o->params.trace = true;
+			continue;
+		}
+		if (str_eq(argv[i], "--coverage") || str_eq(argv[i], "--must-cover")) {
+			o->coverage |= str_eq(argv[i], "--coverage");
+			o->must_cover |= str_eq(argv[i], "--must-cover");
+			continue;
+		}
+		if (value && str_eq(argv[i], "--count")) {
+			o->count = strtoull(value, NULL, 10);
+		} else if (value && str_eq(argv[i], "--seed")) {
+			o->params.seed = strtoull(value, NULL, 10);
+		} else if (value && str_eq(argv[i], "--elements")) {
+			o->params.elements = (uint32_t)strtoul(value, NULL, 10);
+		} else if (value && str_eq(argv[i], "--state")) {
+			o->params.state = (uint32_t)strtoul(value, NULL, 10);
+		} else if (value && str_eq(argv[i], "--without")) {
+			o->params.without = kinds_of(value);
+		} else {
+			fprintf(stderr, "sim: see the head of main.c for usage\n");
+			exit(2);
+		}
+		i++;
+	}
+}
+
+/* All schedules in one child: what fails may well be an assertion. */
+static int run_all(const struct options *o, struct shared *shared)
+{
+	struct sim_params params = o->params;
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		setvbuf(stdout, NULL, _IOLBF, 0);
+		for (uint64_t i = 0; i < o->count; i++) {
+			params.seed = shared->seed = o->params.seed + i;
+			sim_run(&params, &shared->stats);
+		}
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .params = { .seed = 1, .state = 4 }, .count = 1 };
+	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint32_t missing;
+
+	if (shared == MAP_FAILED)
+		return 2;
+	parse(argc, argv, &o);
+	if (run_all(&o, shared) != 0) {
+		printf("sim: seed %llu failed\n", (unsigned long long)shared->seed);
+		o.params.seed = shared->seed;
+		if (!o.params.trace)
+			report(o.params);
+		return 1;
+	}
+	print_stats(&shared->stats);
+	missing = o.coverage || o.must_cover ? print_coverage(&shared->stats, o.coverage) : 0;
+	return o.must_cover && missing ? 1 : 0;
+}
