@@ -1,8 +1,12 @@
 /* Source records: see artifacts.h.  The message is { int32 version = 1; Digest files = 2; }, version never set. */
 #include <errno.h>
+#include <unistd.h>
 
 #include "artifacts/artifacts.h"
+#include "base/fs.h"
 #include "base/pb.h"
+
+enum { SOURCE_PROTO_MAX = 1 << 16 };
 
 void source_encode(const struct digest *files, struct buf *out)
 {
@@ -12,16 +16,62 @@ void source_encode(const struct digest *files, struct buf *out)
 int source_decode(struct digest *files, const void *bytes, size_t len)
 {
 	struct pb_reader in = pb_reader(bytes, len);
+	struct digest found_files = { 0 };
 	struct pb_field field;
 	bool found = false;
 	int r = 0;
 
 	while (r == 0 && pb_next(&in, &field))
 		if (field.number == 2) {
-			r = cas_decode_digest(files, &field);
+			r = cas_decode_digest(&found_files, &field);
 			found = true;
 		}
 	if (in.bad || r < 0 || !found)
 		return -EBADMSG;
+	*files = found_files;
 	return 0;
+}
+
+static char *record_path(const char *kind, const struct key *key)
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_to_hex(hex, key->hash);
+	return kind ? xasprintf("source_protos/%s/%s", kind, hex) : xasprintf("elementsources/%s", hex);
+}
+
+int source_record_read(struct cas *cas, const char *kind, const struct key *key, struct digest *ret)
+{
+	_cleanup_free_ char *path = record_path(kind, key);
+	_cleanup_buf_ struct buf bytes = BUF_INIT;
+	int r = fs_read_file(&bytes, cas_cachedir_fd(cas), path, SOURCE_PROTO_MAX);
+
+	if (r == 0)
+		r = source_decode(ret, bytes.data, bytes.len);
+	if (r == -EBADMSG || r == -EFBIG) {
+		unlinkat(cas_cachedir_fd(cas), path, 0);
+		return -ENOENT;
+	}
+	return r;
+}
+
+int source_record_write(struct cas *cas, const char *kind, const struct key *key, const struct digest *files,
+			struct diag *diag)
+{
+	_cleanup_free_ char *path = record_path(kind, key);
+	_cleanup_buf_ struct buf bytes = BUF_INIT;
+	int fd = cas_cachedir_fd(cas), r;
+
+	source_encode(files, &bytes);
+	r = fs_write_file(fd, path, bytes.data, bytes.len, 0644);
+	if (r == -ENOENT) { /* the first of its kind */
+		_cleanup_free_ char *parent = xstrndup(path, (size_t)(fs_basename(path) - path - 1));
+
+		r = fs_mkdir_p(fd, parent, 0755);
+		if (r == 0)
+			r = fs_write_file(fd, path, bytes.data, bytes.len, 0644);
+	}
+	if (r < 0)
+		diag_errno(diag, "source", "cache", -r, "Cannot write the source record %s", path);
+	return r;
 }

@@ -226,6 +226,8 @@ int cas_tree_set_read_only(struct cas_tree *tree, const char *path, enum cas_rea
  * directory digest is filled too, so this may encode.  follow: symlinks are followed inside the tree, ".." at the root
  * staying there; -ELOOP after 40. */
 int cas_tree_lookup(struct cas_tree *tree, const char *path, bool follow, struct cas_entry *ret);
+/* Only the kind of what stands at path, no symlink followed: enum cas_type, or <0 as above.  Cheap. */
+int cas_tree_type(struct cas_tree *tree, const char *path);
 /* Digest of the directory at path, everything below stored.  With hash_only nothing is written. */
 int cas_tree_digest(struct cas_tree *tree, const char *path, struct digest *ret);
 int cas_tree_hash(struct cas_tree *tree, const char *path, struct digest *ret);

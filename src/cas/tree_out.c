@@ -1,5 +1,6 @@
 /* Reading trees in memory: digests, look-ups that follow symlinks, walks. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cas/tree_internal.h"
@@ -38,7 +39,8 @@ static int node_digest(struct cas_tree *tree, struct cas_node *node, bool store,
 
 struct resolver {
 	struct cas_tree *tree;
-	struct cas_node *stack[CAS_DEPTH_MAX + 1];
+	struct cas_node **stack; /* heap */
+	size_t stack_cap;
 	unsigned depth; /* stack[depth] is the current directory */
 	unsigned links;
 	struct buf rest; /* what is left of the path, from `at` on */
@@ -108,6 +110,8 @@ static int resolve(struct resolver *resolver, bool follow, struct cas_entry **re
 		} else if (entry->type == CAS_DIRECTORY) {
 			if (resolver->depth == CAS_DEPTH_MAX)
 				return -ELOOP;
+			resolver->stack = util_grow(resolver->stack, &resolver->stack_cap, resolver->depth + 2,
+						    sizeof *resolver->stack);
 			r = tree_node(resolver->tree, entry, &resolver->stack[resolver->depth + 1]);
 			resolver->depth++;
 		} else if (more_components(resolver)) {
@@ -119,43 +123,63 @@ static int resolve(struct resolver *resolver, bool follow, struct cas_entry **re
 	return r;
 }
 
+static void resolver_init(struct resolver *resolver, struct cas_tree *tree, const char *path)
+{
+	resolver->tree = tree;
+	resolver->stack = util_grow(NULL, &resolver->stack_cap, 16, sizeof *resolver->stack);
+	resolver->stack[0] = tree->root;
+	buf_adds(&resolver->rest, path);
+}
+
+static void resolver_release(struct resolver *resolver)
+{
+	free(resolver->stack);
+	buf_release(&resolver->rest);
+}
+
 int cas_tree_lookup(struct cas_tree *tree, const char *path, bool follow, struct cas_entry *ret)
 {
-	struct resolver *resolver = xcalloc(1, sizeof *resolver);
+	struct resolver resolver = { 0 };
 	struct cas_entry *entry = NULL, directory = { .name = "", .type = CAS_DIRECTORY };
 	int r;
 
-	resolver->tree = tree;
-	resolver->stack[0] = tree->root;
-	buf_adds(&resolver->rest, path);
-	r = resolve(resolver, follow, &entry);
+	resolver_init(&resolver, tree, path);
+	r = resolve(&resolver, follow, &entry);
 	if (r == 0 && !entry) {
-		r = node_digest(tree, resolver->stack[resolver->depth], true, &directory.digest);
+		r = node_digest(tree, resolver.stack[resolver.depth], true, &directory.digest);
 		entry = &directory;
 	}
 	if (r == 0)
 		*ret = *entry;
-	buf_release(&resolver->rest);
-	util_free_p(&resolver);
+	resolver_release(&resolver);
 	return r;
+}
+
+int cas_tree_type(struct cas_tree *tree, const char *path)
+{
+	struct resolver resolver = { 0 };
+	struct cas_entry *entry;
+	int r;
+
+	resolver_init(&resolver, tree, path);
+	r = resolve(&resolver, false, &entry);
+	resolver_release(&resolver);
+	return r < 0 ? r : entry ? entry->type : CAS_DIRECTORY;
 }
 
 static int find_node(struct cas_tree *tree, const char *path, struct cas_node **ret)
 {
-	struct resolver *resolver = xcalloc(1, sizeof *resolver);
+	struct resolver resolver = { 0 };
 	struct cas_entry *entry;
 	int r;
 
-	resolver->tree = tree;
-	resolver->stack[0] = tree->root;
-	buf_adds(&resolver->rest, path);
-	r = resolve(resolver, false, &entry);
+	resolver_init(&resolver, tree, path);
+	r = resolve(&resolver, false, &entry);
 	if (r == 0 && entry)
 		r = -ENOTDIR;
 	if (r == 0)
-		*ret = resolver->stack[resolver->depth];
-	buf_release(&resolver->rest);
-	util_free_p(&resolver);
+		*ret = resolver.stack[resolver.depth];
+	resolver_release(&resolver);
 	return r;
 }
 

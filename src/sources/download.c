@@ -1,0 +1,311 @@
+/* Downloads: one file per source, kept under its own SHA-256 (the peer's DownloadableFileSource).
+ *
+ *     <sourcedir>/<kind>/<mirror directory>/<sha256>         the file
+ *     <sourcedir>/<kind>/<mirror directory>/<sha256>.etag    what the server called it
+ * The mirror directory is made of the URL as written in the project, alias and all, whichever mirror it came from.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/module.h"
+#include "sources/curl_module.h"
+#include "sources/sources_internal.h"
+
+enum { CHUNK_BYTES = 1 << 17, ETAG_MAX = 1024 };
+
+void sources_mirror_name(struct buf *ret, const char *url)
+{
+	for (; *url; url++) {
+		unsigned char c = (unsigned char)*url;
+
+		if ((c & 0xc0) == 0x80)
+			continue; /* the rest of a character */
+		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '%')
+			buf_addc(ret, (char)c);
+		else
+			buf_addc(ret, '_');
+	}
+}
+
+static void mirror_dir(struct buf *ret, const struct sources_context *ctx, const struct graph_source *source)
+{
+	const struct kinds_download *download = source->config;
+
+	buf_printf(ret, "%s/%s/", ctx->sourcedir, source->ops->name);
+	sources_mirror_name(ret, download->original_url);
+}
+
+/* A ref becomes a file name: it must be the digest it is meant to be. */
+static bool ref_is_sane(const char *ref)
+{
+	uint8_t hash[DIGEST_BYTES];
+
+	return ref && strlen(ref) == DIGEST_HEX && digest_from_hex(hash, ref);
+}
+
+static int open_mirrored(struct sources_context *ctx, const struct graph_source *source)
+{
+	const struct kinds_download *download = source->config;
+	_cleanup_buf_ struct buf path = BUF_INIT;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (!ref_is_sane(download->ref))
+		return -ENOENT;
+	mirror_dir(&path, ctx, source);
+	buf_printf(&path, "/%s", download->ref);
+	fd = open(path.data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -ENOENT;
+	return steal_fd(&fd);
+}
+
+bool sources_download_have(struct sources_context *ctx, const struct graph_source *source)
+{
+	int fd = open_mirrored(ctx, source);
+
+	close_fd(fd);
+	return fd >= 0;
+}
+
+int sources_download_open(struct sources_context *ctx, const struct graph_source *source)
+{
+	const struct kinds_download *download = source->config;
+	int fd = open_mirrored(ctx, source);
+
+	if (fd < 0)
+		diag_errno(ctx->diag, "source", "not-cached", -fd, "The download of %s is not there", download->url);
+	return fd;
+}
+
+/* ---- one transfer ---- */
+
+struct incoming {
+	struct sources_context *ctx;
+	struct digest_stream *stream;
+	int fd;
+};
+
+static int incoming_write(void *data, const void *bytes, size_t len)
+{
+	struct incoming *incoming = data;
+
+	digest_stream_add(incoming->stream, bytes, len);
+	return fs_write_all(incoming->fd, bytes, len);
+}
+
+static int incoming_wait(void *data, struct pollfd *fds, nfds_t count, int64_t deadline_us)
+{
+	return sources_wait(((struct incoming *)data)->ctx, fds, count, deadline_us);
+}
+
+static void incoming_progress(void *data, uint64_t done, uint64_t total)
+{
+	struct sources_context *ctx = ((struct incoming *)data)->ctx;
+
+	if (ctx->progress)
+		ctx->progress(ctx->data, done, total);
+}
+
+static int hex_value(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+/* The path in a file: URL, or NULL.  "file:///x", "file://localhost/x", "file:/x"; %xx undone. */
+static char *file_url_path(const char *url)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT;
+
+	if (!str_starts(url, "file:"))
+		return NULL;
+	url += 5;
+	if (str_starts(url, "//localhost/"))
+		url += strlen("//localhost");
+	else if (str_starts(url, "///"))
+		url += 2;
+	else if (str_starts(url, "//"))
+		return NULL;
+	for (; *url; url++) {
+		int high = *url == '%' ? hex_value(url[1]) : -1, low = high >= 0 ? hex_value(url[2]) : -1;
+
+		if (high >= 0 && low >= 0) {
+			buf_addc(&path, (char)(high << 4 | low));
+			url += 2;
+		} else {
+			buf_addc(&path, *url);
+		}
+	}
+	return buf_steal(&path);
+}
+
+static int copy_file(struct incoming *incoming, const char *path, struct curl_answer *answer)
+{
+	_cleanup_free_ char *chunk = xmalloc(CHUNK_BYTES);
+	_cleanup_close_ int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	uint64_t done = 0;
+	ssize_t n = 0;
+	int r = 0;
+
+	if (from < 0 || fstat(from, &st) < 0 || !S_ISREG(st.st_mode)) {
+		buf_adds(&answer->error, strerror(from < 0 ? errno : EINVAL));
+		return -EIO;
+	}
+	while (r >= 0 && (n = read(from, chunk, CHUNK_BYTES)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		r = incoming_write(incoming, chunk, (size_t)n);
+		done += (uint64_t)n;
+		if (r >= 0 && done % (64 * CHUNK_BYTES) == 0) {
+			incoming_progress(incoming, done, (uint64_t)st.st_size);
+			r = incoming_wait(incoming, NULL, 0, util_now_us());
+		}
+	}
+	return r < 0 ? r : CURL_CAME;
+}
+
+static int transfer(struct incoming *incoming, const char *url, const char *etag, struct curl_answer *answer)
+{
+	_cleanup_free_ char *path = file_url_path(url);
+	struct curl_request request = { .url = url, .etag = etag, .data = incoming, .write = incoming_write,
+					.wait = incoming_wait, .progress = incoming_progress };
+	const struct curl_module *curl;
+
+	if (path)
+		return copy_file(incoming, path, answer);
+	curl = module_open("curl", CURL_MODULE_SYMBOL, incoming->ctx->diag);
+	return curl ? curl->transfer(&request, answer) : -ELIBACC;
+}
+
+/* Keeps what came under its own digest. */
+static int keep(struct sources_context *ctx, const char *directory, const char *part, const char *sha256,
+		const struct buf *etag)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", directory, sha256);
+	_cleanup_free_ char *etag_path = xasprintf("%s.etag", path);
+	int r = 0;
+
+	if (rename(part, path) < 0)
+		r = diag_errno(ctx->diag, "source", NULL, errno, "Cannot keep the download %s", path);
+	else if (etag->len)
+		r = fs_write_file(AT_FDCWD, etag_path, etag->data, etag->len, 0644);
+	return r;
+}
+
+/* Downloads url; sha256 gets what came, or have if the server says that it is still the same. */
+static int mirror(struct sources_context *ctx, const struct graph_source *source, const char *url, const char *have,
+		  char sha256[DIGEST_HEX + 1])
+{
+	_cleanup_buf_ struct buf directory = BUF_INIT, etag = BUF_INIT;
+	_cleanup_free_ char *part = NULL;
+	struct incoming incoming = { .ctx = ctx, .fd = -1 };
+	struct curl_answer answer = { 0 };
+	struct digest digest;
+	int r;
+
+	mirror_dir(&directory, ctx, source);
+	r = fs_mkdir_p(AT_FDCWD, directory.data, 0755);
+	if (r < 0)
+		return diag_errno(ctx->diag, "source", NULL, -r, "Cannot make the directory %s", directory.data);
+	if (have) {
+		_cleanup_free_ char *etag_path = xasprintf("%s/%s.etag", directory.data, have);
+
+		(void)fs_read_file(&etag, AT_FDCWD, etag_path, ETAG_MAX);
+	}
+	part = xasprintf("%s/.part-XXXXXX", directory.data);
+	incoming.fd = mkostemp(part, O_CLOEXEC);
+	if (incoming.fd < 0)
+		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot write in %s", directory.data);
+	incoming.stream = digest_stream_new();
+	r = transfer(&incoming, url, etag.len ? etag.data : NULL, &answer);
+	digest_stream_end(incoming.stream, &digest);
+	if (r == CURL_CAME) {
+		digest_to_hex(sha256, digest.hash);
+		fchmod(incoming.fd, 0644);
+		r = keep(ctx, directory.data, part, sha256, &answer.etag);
+	} else if (r == CURL_NOT_MODIFIED && have) {
+		memcpy(sha256, have, DIGEST_HEX + 1);
+		r = 0;
+	} else if (r != -ECANCELED && r != -ELIBACC) {
+		ctx->temporary |= answer.temporary;
+		diag_set(ctx->diag, "source", NULL, "Error mirroring %s: %s", url,
+			 answer.error.len ? answer.error.data : strerror(r < 0 ? -r : EPROTO));
+		r = -EIO;
+	}
+	unlink(part); /* gone already if it was kept */
+	close_fd(incoming.fd);
+	buf_release(&answer.etag);
+	buf_release(&answer.error);
+	return r;
+}
+
+static const char *const *urls_of(struct sources_context *ctx, const struct kinds_download *download, bool tracking,
+				  const char *fallback[2])
+{
+	const char *const *urls = ctx->urls ? ctx->urls(ctx->data, download->original_url, download->url, tracking) : NULL;
+
+	fallback[0] = download->url;
+	fallback[1] = NULL;
+	return urls && *urls ? urls : fallback;
+}
+
+int sources_download_fetch(struct sources_context *ctx, const struct graph_source *source)
+{
+	const struct kinds_download *download = source->config;
+	char sha256[DIGEST_HEX + 1];
+	const char *fallback[2];
+	int r = -EINVAL;
+
+	if (!ref_is_sane(download->ref))
+		return diag_set(ctx->diag, "source", "invalid-ref", "The ref of %s is not a SHA-256 digest: '%s'",
+				download->url, download->ref ? download->ref : "");
+	for (const char *const *url = urls_of(ctx, download, false, fallback); *url; url++) {
+		sources_say(ctx, "Fetching %s", *url);
+		r = mirror(ctx, source, *url, NULL, sha256);
+		if (r == -ECANCELED || r == -ELIBACC)
+			return r;
+		if (r < 0)
+			continue;
+		if (strcasecmp(sha256, download->ref) == 0)
+			return 0;
+		r = diag_set(ctx->diag, "source", NULL, "File downloaded from %s has sha256sum '%s', not '%s'!", *url, sha256,
+			     download->ref);
+	}
+	return r;
+}
+
+int sources_download_track(struct sources_context *ctx, const struct graph_source *source, struct sources_tracked *ret)
+{
+	const struct kinds_download *download = source->config;
+	const char *have = sources_download_have(ctx, source) ? download->ref : NULL, *fallback[2];
+	char sha256[DIGEST_HEX + 1];
+	int r = -EINVAL;
+
+	for (const char *const *url = urls_of(ctx, download, true, fallback); r < 0 && *url; url++) {
+		sources_say(ctx, "Tracking %s", *url);
+		r = mirror(ctx, source, *url, have, sha256);
+		if (r == -ECANCELED || r == -ELIBACC)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	buf_adds(&ret->ref, sha256);
+	if (download->ref && strcmp(download->ref, sha256) != 0)
+		buf_printf(&ret->notice,
+			   "Potential man-in-the-middle attack!\n"
+			   "When tracking, new ref differs from current ref:\n"
+			   "  Tracked URL: %s\n  Current ref: %s\n  New ref: %s\n",
+			   download->url, download->ref, sha256);
+	return 0;
+}

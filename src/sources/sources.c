@@ -1,0 +1,290 @@
+/* An element's sources: keys, records, the order in which they are looked for, and their merge into one tree. */
+#include "sources/sources_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "artifacts/artifacts.h"
+#include "base/json.h"
+
+static const struct sources_ops *const kinds[] = { &sources_local, &sources_workspace, &sources_remote, &sources_tar,
+						   &sources_zip,   &sources_patch,     &sources_patch_queue };
+
+static const struct sources_ops *find_ops(const char *kind)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (str_eq(kinds[i]->kind, kind))
+			return kinds[i];
+	return NULL;
+}
+
+bool sources_known(const char *kind)
+{
+	return find_ops(kind) != NULL;
+}
+
+static int need_ops(struct sources_context *ctx, const struct graph_source *source, const struct sources_ops **ret)
+{
+	*ret = find_ops(source->ops->name);
+	if (*ret)
+		return 0;
+	diag_set(ctx->diag, "source", "unsupported-kind", "Sources of kind '%s' cannot be fetched by this version",
+		 source->ops->name);
+	return -ENOTSUP;
+}
+
+void sources_say(struct sources_context *ctx, const char *fmt, ...)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	va_list ap;
+
+	if (!ctx->say)
+		return;
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	ctx->say(ctx->data, buf_text(&text));
+}
+
+int sources_wait(struct sources_context *ctx, struct pollfd *fds, nfds_t count, int64_t deadline_us)
+{
+	int64_t left_us = deadline_us < 0 ? -1 : deadline_us - util_now_us();
+	int r;
+
+	if (ctx->wait)
+		return ctx->wait(ctx->data, fds, count, deadline_us);
+	r = poll(fds, count, deadline_us < 0 ? -1 : (int)MAX(left_us / 1000, (int64_t)0));
+	return r < 0 && errno != EINTR ? -errno : MAX(r, 0);
+}
+
+/* ---- keys ---- */
+
+bool sources_key(const struct graph_source *source, struct key *ret)
+{
+	if (!source->key_json)
+		return false;
+	digest_sha256(ret->hash, source->key_json, source->key_json_len);
+	return true;
+}
+
+bool sources_element_key(const struct graph *graph, uint32_t element, struct key *ret)
+{
+	const struct graph_element *e = &graph->elements[element];
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	buf_addc(&text, '[');
+	for (uint32_t i = 0; i < e->source_count; i++) {
+		const struct graph_source *source = &e->sources[i];
+
+		if (!source->key_json)
+			return false;
+		json_comma(&text);
+		buf_addc(&text, '{');
+		if (source->directory && *source->directory) {
+			json_member(&text, "directory");
+			json_str(&text, source->directory);
+		}
+		json_member(&text, "key");
+		buf_add(&text, source->key_json, source->key_json_len);
+		json_member(&text, "name");
+		json_str(&text, source->ops->name);
+		buf_addc(&text, '}');
+	}
+	buf_addc(&text, ']');
+	digest_sha256(ret->hash, text.data, text.len);
+	return true;
+}
+
+/* ---- what is there ---- */
+
+static int recorded(struct cas *cas, const char *kind, const struct key *key, struct digest *ret)
+{
+	struct digest digest;
+	int r = source_record_read(cas, kind, key, &digest);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = cas_has_tree(cas, &digest);
+	if (r > 0)
+		*ret = digest;
+	return r;
+}
+
+int sources_cached(struct cas *cas, const struct graph *graph, uint32_t element, struct digest *ret)
+{
+	struct key key;
+
+	return sources_element_key(graph, element, &key) ? recorded(cas, NULL, &key, ret) : 0;
+}
+
+static bool needs_previous(const struct graph_source *source)
+{
+	return source->ops->flags & (KINDS_PREVIOUS_STAGE | KINDS_PREVIOUS_FETCH);
+}
+
+int sources_have_originals(struct sources_context *ctx)
+{
+	const struct graph_element *element = &ctx->graph->elements[ctx->element];
+
+	for (uint32_t i = 0; i < element->source_count; i++) {
+		const struct graph_source *source = &element->sources[i];
+		const struct sources_ops *ops = find_ops(source->ops->name);
+		struct digest digest;
+		struct key key;
+
+		if (ops && (!ops->have || ops->have(ctx, source)))
+			continue;
+		if (needs_previous(source) || !sources_key(source, &key) ||
+		    recorded(ctx->cas, source->ops->name, &key, &digest) <= 0)
+			return 0;
+	}
+	return 1;
+}
+
+/* ---- making the tree ---- */
+
+static int bring_original(struct sources_context *ctx, const struct sources_ops *ops, const struct graph_source *source,
+			  bool offline)
+{
+	if (!ops->have || ops->have(ctx, source))
+		return 0;
+	if (offline || !ops->fetch) {
+		diag_set(ctx->diag, "source", "not-cached", "The original of a %s source is not in the cache",
+			 source->ops->name);
+		return -ENOENT;
+	}
+	return ops->fetch(ctx, source);
+}
+
+/* The tree of one source that stands alone: from its record, from elsewhere, or made from its original. */
+static int source_tree(struct sources_context *ctx, const struct graph_source *source, bool offline, unsigned flags,
+		       struct digest *ret)
+{
+	const struct sources_ops *ops;
+	struct key key;
+	int r = need_ops(ctx, source, &ops);
+
+	if (r < 0)
+		return r;
+	if (!sources_key(source, &key)) {
+		diag_set(ctx->diag, "source", "no-reference", "A %s source has no ref; track it first", source->ops->name);
+		return -EINVAL;
+	}
+	if (!(flags & SOURCES_ORIGINAL)) {
+		r = recorded(ctx->cas, source->ops->name, &key, ret);
+		if (r != 0)
+			return r < 0 ? r : 0;
+		if (!offline && ctx->pull && ops->have && !ops->have(ctx, source)) {
+			r = ctx->pull(ctx->data, source->ops->name, &key, ret);
+			if (r != 0)
+				return r < 0 ? r : source_record_write(ctx->cas, source->ops->name, &key, ret, ctx->diag);
+		}
+	}
+	r = bring_original(ctx, ops, source, offline);
+	if (r == 0)
+		r = ops->tree(ctx, source, NULL, ret);
+	return r < 0 ? r : source_record_write(ctx->cas, source->ops->name, &key, ret, ctx->diag);
+}
+
+/* A source that works on what the earlier ones left in its directory. */
+static int apply_onto(struct sources_context *ctx, struct cas_tree *tree, const char *directory,
+		      const struct graph_source *source, bool offline)
+{
+	const struct sources_ops *ops;
+	struct digest previous, result;
+	int r = need_ops(ctx, source, &ops);
+
+	if (r == 0)
+		r = bring_original(ctx, ops, source, offline);
+	if (r == 0)
+		r = cas_tree_digest(tree, directory, &previous);
+	if (r == 0)
+		r = ops->tree(ctx, source, &previous, &result);
+	return r < 0 ? r : cas_tree_set(tree, directory, &result);
+}
+
+static int add_source(struct sources_context *ctx, struct cas_tree *tree, const struct graph_source *source, bool offline,
+		      unsigned flags)
+{
+	const char *directory = source->directory ? source->directory : "";
+	struct digest digest;
+	int r;
+
+	r = cas_tree_mkdir(tree, directory);
+	if (r < 0) {
+		diag_errno(ctx->diag, "source", NULL, -r, "Cannot stage a source into directory '%s'", directory);
+		return r;
+	}
+	if (needs_previous(source))
+		return apply_onto(ctx, tree, directory, source, offline);
+	r = source_tree(ctx, source, offline, flags, &digest);
+	return r < 0 ? r : cas_tree_merge(tree, directory, &digest, NULL, ctx->diag);
+}
+
+static int make_tree(struct sources_context *ctx, bool offline, unsigned flags, struct digest *ret)
+{
+	const struct graph_element *element = &ctx->graph->elements[ctx->element];
+	struct cas_tree *tree;
+	int r = cas_tree_new(&tree, ctx->cas, NULL);
+
+	for (uint32_t i = 0; r == 0 && i < element->source_count; i++)
+		r = add_source(ctx, tree, &element->sources[i], offline, flags);
+	if (r == 0)
+		r = cas_tree_digest(tree, "", ret);
+	cas_tree_free(tree);
+	if (r < 0 && ctx->diag && !ctx->diag->domain && r != -ECANCELED)
+		diag_errno(ctx->diag, "source", NULL, -r, "Cannot stage the sources");
+	return r;
+}
+
+static int get_tree(struct sources_context *ctx, bool offline, unsigned flags, struct digest *ret)
+{
+	struct key key;
+	int r;
+
+	if (!sources_element_key(ctx->graph, ctx->element, &key)) {
+		diag_set(ctx->diag, "source", "no-reference", "Sources without a ref cannot be fetched; track them first");
+		return -EINVAL;
+	}
+	if (!(flags & SOURCES_ORIGINAL)) {
+		r = recorded(ctx->cas, NULL, &key, ret);
+		if (r != 0)
+			return r;
+		if (!offline && ctx->pull) {
+			r = ctx->pull(ctx->data, NULL, &key, ret);
+			if (r != 0)
+				return r < 0 ? r : source_record_write(ctx->cas, NULL, &key, ret, ctx->diag);
+		}
+	}
+	r = make_tree(ctx, offline, flags, ret);
+	return r < 0 ? r : source_record_write(ctx->cas, NULL, &key, ret, ctx->diag);
+}
+
+int sources_fetch(struct sources_context *ctx, unsigned flags, struct digest *ret)
+{
+	return get_tree(ctx, false, flags, ret);
+}
+
+int sources_stage(struct sources_context *ctx, struct digest *ret)
+{
+	return get_tree(ctx, true, 0, ret);
+}
+
+/* ---- tracking ---- */
+
+int sources_track(struct sources_context *ctx, uint32_t i, struct sources_tracked *ret)
+{
+	const struct graph_source *source = &ctx->graph->elements[ctx->element].sources[i];
+	const struct sources_ops *ops;
+	int r = need_ops(ctx, source, &ops);
+
+	return r < 0 || !ops->track ? r : ops->track(ctx, source, ret);
+}
+
+void sources_tracked_release(struct sources_tracked *tracked)
+{
+	buf_release(&tracked->ref);
+	buf_release(&tracked->notice);
+}
