@@ -1,0 +1,18 @@
+/* Trees made of archives, for the kinds that download some (and for the fuzzer). */
+#ifndef SOURCES_UNPACK_H
+#define SOURCES_UNPACK_H
+
+#include "sources/archive_module.h"
+#include "sources/sources.h"
+
+struct archive_rules {
+	enum archive_format format;
+	bool no_executables; /* all files 0644 */
+	bool no_symlinks;    /* symlinks become files that hold their target */
+};
+
+/* Reads the archive at fd and stores the tree below its base directory (a glob; NULL or "": all of it). */
+int sources_archive_tree(struct sources_context *ctx, int fd, const struct archive_rules *rules, const char *base_dir,
+			 struct digest *ret);
+
+#endif
