@@ -216,6 +216,14 @@ int wire_decode(struct wire_any *ret, const void *data, size_t size_bytes)
 	return 0;
 }
 
+uint32_t wire_size(const struct wire_inbox *inbox)
+{
+	struct wire_head head;
+
+	memcpy(&head, inbox->bytes, sizeof(head));
+	return head.size_bytes;
+}
+
 /* --- names --- */
 
 const char *wire_kind_name(enum wire_kind kind)

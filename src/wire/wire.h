@@ -168,5 +168,7 @@ struct wire_inbox {
 /* Receives and decodes one datagram.  Returns 1 (a message, pointing into inbox), 0 (the other end is closed), -EAGAIN,
  * -EBADMSG (malformed or too long) or another -errno.  flags: MSG_DONTWAIT or 0. */
 int wire_recv(int fd, struct wire_any *ret, struct wire_inbox *inbox, int flags);
+/* Bytes of the message that wire_recv has just decoded from inbox. */
+uint32_t wire_size(const struct wire_inbox *inbox);
 
 #endif

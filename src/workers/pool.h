@@ -6,13 +6,18 @@
  *   POOL_INLINE   in this very process, one at a time: for debugging
  * Same job code, same messages, same validation, same events for whoever dispatches.
  *
- * A worker's life: spawn (fork; its incarnation number is never used again) -> idle <-> busy -> retiring -> gone.  It runs
- * one job at a time.  A worker that dies, closes its socket, sends anything malformed or out of turn, or does not answer
- * a ping in time is killed with all it started and forgotten; its job is reported through `lost`, and the next
- * dispatch forks another one.  Dispatching never blocks, nor does anything else here.
+ * Workers live in slots, which the caller numbers (the scheduler's): pool_spawn fills one, pool_dispatch gives it jobs,
+ * pool_retire empties it, and the event `gone` tells that it is empty again, asked for or not.  A worker runs one job at a
+ * time, in the order of dispatch; a few tiny ones may wait in it (see pool_dispatch).  Each process has an incarnation
+ * number that is never used again; it is the origin of its changes in the state journal.  A process whose graph
+ * generation or state epoch is not the current one any more is replaced before its slot's next job, unseen by the caller.
  *
- * Descendants: each worker leads a process group, workers and parent are child subreapers, and when a worker ends
- * by force, everything below it is found through /proc and killed: also what called setsid, and sandboxes.
+ * A worker that dies, closes its socket, sends anything malformed or out of turn, or does not answer a ping in time is
+ * killed with all it started, and its slot is gone.  Nothing here ever blocks but pool_free.
+ *
+ * Descendants: each worker leads a process group; workers and parent are child subreapers; and when a worker ends by
+ * force, everything below it is found through /proc and killed, also what called setsid, and sandboxes.  Therefore the
+ * parent must have no other children while a pool exists, but for the time in which it itself blocks for them.
  *
  * Events come from inside loop_turn, never from inside a call to the pool (inline jobs run as deferred tasks).
  * Process: the parent; one thread.  The state given must be open (state_open), the graph frozen.
@@ -24,86 +29,87 @@
 #include "workers/worker.h"
 
 enum pool_mode { POOL_WORKERS, POOL_FORK, POOL_INLINE };
-enum { POOL_WORKERS_MAX = 512 };
+enum { POOL_WORKERS_MAX = 512, POOL_WINDOW_MAX = 16 };
 
-/* Why a job was lost. */
-enum pool_loss {
-	POOL_LOST_DIED,      /* the worker ended by itself or by a signal */
-	POOL_LOST_SILENT,    /* did not answer, and was killed */
-	POOL_LOST_MALFORMED, /* sent something that is no message, or not its turn, or a change it may not make */
-	POOL_LOST_CLOSED,    /* closed its socket */
-	POOL_LOST_KILLED,    /* killed by the pool: did not heed a cancel, or pool_kill */
-	POOL_LOST_END
+/* Why a worker is gone. */
+enum pool_end {
+	POOL_RETIRED,        /* as asked */
+	POOL_DIED,           /* by itself or by a signal */
+	POOL_SILENT,         /* did not answer, and was killed */
+	POOL_MALFORMED,      /* sent what is no message, or not its turn, or a change it may not make; killed */
+	POOL_CLOSED,         /* closed its socket; killed */
+	POOL_KILLED,         /* did not heed a cancel, or pool_kill */
+	POOL_END_END
 };
 
 struct pool_events {
-	/* From a worker, about a job that is running there; texts are valid during the call. */
-	void (*message)(void *data, const struct wire_message *message);
-	void (*progress)(void *data, const struct wire_progress *progress);
-	/* A job's result; state changes in it are validated already (own element, well-formed) but not yet committed:
-	 * commit them with origin = incarnation.  The worker is free again when this returns. */
-	void (*result)(void *data, uint32_t incarnation, const struct wire_result *result);
-	/* A job ends without a result.  begun: its worker had begun it (else it may go back as if never dispatched).
-	 * text: one line such as "Worker 3 (pid 4711) was killed by signal 11 (Segmentation fault)".  cancelled: it had
-	 * been cancelled before. */
-	void (*lost)(void *data, uint64_t job, enum pool_loss why, bool begun, bool cancelled, const char *text);
-	/* For --debug and tests: "spawned", "ready", "gone", ... with a line of text.  May be NULL. */
+	/* From a worker, about the job that runs there; texts are valid during the call. */
+	void (*message)(void *data, uint32_t slot, const struct wire_message *message);
+	void (*progress)(void *data, uint32_t slot, const struct wire_progress *progress);
+	/* A job's result.  Its state changes have been validated (well-formed, about the job's own element) and not been
+	 * committed: do that before the next dispatch, with origin = incarnation, unless the outcome is
+	 * WIRE_TEMPORARY or WIRE_CANCELLED (these carry none). */
+	void (*result)(void *data, uint32_t slot, uint32_t incarnation, const struct wire_result *result);
+	/* The slot is empty; jobs it held have no result.  begun: the one that had been begun, 0 if none (those may be
+	 * dispatched again as if they had never been).  text: one line such as
+	 * "worker 3 (pid 4711) was killed by signal 11 (Segmentation fault)". */
+	void (*gone)(void *data, uint32_t slot, enum pool_end why, uint64_t begun, const char *text);
+	/* For --debug and tests: a line of text about spawning, readiness, replacement, ends.  May be NULL. */
 	void (*trace)(void *data, const char *text);
 };
 
 struct pool_config {
 	enum pool_mode mode;
-	uint32_t max_workers; /* 1 .. POOL_WORKERS_MAX */
+	uint32_t max_workers; /* slots, 1 .. POOL_WORKERS_MAX */
 	struct loop *loop;
 	struct worker_config worker; /* table of jobs, graph, state, context */
 	const struct pool_events *events;
 	void *data; /* for events */
-	/* In each child after fork, before anything else: close what only the parent needs.  May be NULL. */
+	/* In each child right after fork: closes what only the parent needs.  May be NULL. */
 	void (*after_fork)(void *data);
-	/* 0: defaults */
+	/* 0: defaults.  (Inline mode: a job that waits also looks at the loop's signals, on its own stack; what their
+	 * handler cancels with pool_cancel is given up.) */
 	int64_t ping_after_us;    /* silence before a busy worker is asked (default 5 s) */
 	int64_t ping_deadline_us; /* no answer for that long: killed (default 60 s) */
 	int64_t cancel_grace_us;  /* from CANCEL to SIGTERM (default 400 ms) */
-	int64_t term_grace_us;    /* from SIGTERM to SIGKILL of all descendants (default 200 ms) */
+	int64_t term_grace_us;    /* from SIGTERM to SIGKILL of everything below (default 200 ms) */
 };
 
 struct pool;
 
-/* Copies config.  Makes this process a child subreaper. */
+/* Copies config (the loop, graph, state, tables stay the caller's).  Makes this process a child subreaper. */
 struct pool *pool_new(const struct pool_config *config);
-/* Kills (SIGKILL) what still runs and reaps it; blocks for that short time.  NULL accepted. */
+/* Kills what still runs, reaps it (blocks for that short time) and frees.  No events.  NULL accepted. */
 void pool_free(struct pool *pool);
 
-/* Starts a job: takes an idle worker, or forks one if there are fewer than max_workers.  Fills dispatch's generation and
- * as_of itself.  Returns 0, -EAGAIN when all workers are busy (the scheduler's SUBPROCESS limit should prevent that; also
- * while suspended or killed), or -errno of fork. */
-int pool_dispatch(struct pool *pool, const struct wire_dispatch *dispatch);
-/* Free places right now: idle workers and those that may still be forked. */
-uint32_t pool_free_places(const struct pool *pool);
-uint32_t pool_busy(const struct pool *pool);
-/* Asks a job to give up: CANCEL, then SIGTERM, then SIGKILL of all its worker started.  It ends through `result`
- * (WIRE_CANCELLED, or what it had become meanwhile) or `lost`.  false: no such job is running. */
+/* Fills an empty slot.  With POOL_WORKERS a process is forked; with POOL_FORK that waits for the job; with POOL_INLINE
+ * the only slot is 0 and always filled.  The slot takes jobs at once.  0, -errno of fork, -ESHUTDOWN after pool_kill. */
+int pool_spawn(struct pool *pool, uint32_t slot);
+/* Starts a job in a filled slot, or lets it wait there behind at most POOL_WINDOW_MAX - 1 others.  generation and as_of
+ * are filled in here (as of now).  Does not fail: if its worker cannot take it, the slot will be `gone`. */
+void pool_dispatch(struct pool *pool, uint32_t slot, const struct wire_dispatch *dispatch);
+/* Lets an idle worker go; `gone` follows. */
+void pool_retire(struct pool *pool, uint32_t slot);
+/* Asks a job to give up: CANCEL, then SIGTERM, then SIGKILL of everything its worker started.  It ends through `result`
+ * (WIRE_CANCELLED, or what had become of it meanwhile) or `gone`.  false: there is no such job. */
 bool pool_cancel(struct pool *pool, uint64_t job);
-/* Cancels everything. */
-void pool_cancel_all(struct pool *pool);
-/* Kills all workers and all below them at once; each job at work ends through `lost`.  Nothing can be dispatched after. */
+/* Kills all workers and all below them at once; each slot will be `gone`.  pool_spawn refuses from now on. */
 void pool_kill(struct pool *pool);
-/* Retires every worker: idle ones quit now, busy ones after their job.  Call it when the graph's generation or the
- * state's epoch changed; later dispatches go to workers forked after that. */
-void pool_retire(struct pool *pool);
-/* Stops (SIGSTOP) or continues all workers and their descendants, those in other pid namespaces included; liveness
- * deadlines stand still meanwhile. */
+/* Stops (SIGSTOP) or continues (SIGCONT) all workers and everything below them, processes in other pid namespaces
+ * included; pings stand still meanwhile. */
 void pool_suspend(struct pool *pool);
 void pool_resume(struct pool *pool);
-/* Workers alive, whatever they do; 0 means that nothing of the pool is left. */
+/* Processes of the pool that live or are not reaped yet, killed descendants included; 0: nothing is left. */
 uint32_t pool_alive(const struct pool *pool);
 
 struct pool_stats {
-	uint64_t spawned, dispatched, results, lost, pings, bytes_sent, bytes_received;
+	uint64_t spawned, dispatched, results, gone, pings, bytes_sent, bytes_received;
 	int64_t fork_us; /* spent in fork, in the parent */
 };
 const struct pool_stats *pool_stats(const struct pool *pool);
-/* pid of the worker that runs this job, or -1; for tests and status lines. */
-pid_t pool_job_pid(const struct pool *pool, uint64_t job);
+/* Process in a slot, or -1 (empty, inline, or not forked yet). */
+pid_t pool_pid(const struct pool *pool, uint32_t slot);
+/* Incarnation of the process in a slot; 0: none. */
+uint32_t pool_incarnation(const struct pool *pool, uint32_t slot);
 
 #endif
