@@ -37,7 +37,9 @@ static void fuzz_complete(const char *text, size_t size)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 
-	/* Nothing that names a file: what is on this machine is not part of the input. */
+	/* What is on this machine is not part of the input: no file names, no cache, no configuration. */
+	setenv("XDG_CACHE_HOME", "/nonexistent", 1);
+	setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
 	if (!strchr(text, '/') && !strchr(text, '.'))
 		cli_complete(&out, text, (long)(size % 8));
 }

@@ -1,0 +1,7 @@
+/* The program: argv to cli, which hands the request to a session. */
+#include "cli/cli.h"
+
+int main(int argc, char **argv)
+{
+	return cli_main(argc, argv, NULL);
+}
