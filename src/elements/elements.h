@@ -57,10 +57,9 @@ struct elements_job {
 	const struct elements_dep *deps;   /* all of graph_walk_scope(BUILD), in that order */
 	uint32_t dep_count;
 	struct digest sources;             /* tree of all its sources; DIGEST_EMPTY if it has none */
-	bool incremental;                  /* workspace: the last build's trees follow */
-	struct digest last_sources, last_buildtree;
 	enum elements_buildtrees buildtrees; /* cache-buildtrees of the user configuration */
-	int log_fd;                        /* output of commands */
+	unsigned key_length;               /* digits of keys in messages; 0: 8 */
+	int log_fd;                        /* output of commands; readable too, to find the failed one */
 	struct elements_hooks hooks;
 };
 
@@ -78,7 +77,12 @@ struct elements_result {
 	uint32_t marked_count;
 	const struct digest *subsandboxes;    /* trees of digest-environment */
 	uint32_t subsandbox_count;
+	/* What happened in sandboxes, for statistics and --debug: */
 	enum sandbox_way way;                 /* of the last batch */
+	uint32_t batches;
+	int64_t prepare_us, run_us, capture_us;
+	const char *failed_command;           /* label of the command that failed, NULL if none or not known */
+	int exit_code;                        /* its exit code */
 };
 
 enum elements_outcome {
