@@ -1,0 +1,267 @@
+/* Record files: names, reading, writing, listing. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "artifacts/artifacts.h"
+#include "base/fs.h"
+#include "base/glob.h"
+
+enum { TOUCH_GRAIN_S = 3600 };
+
+static const char REFS[] = "artifacts/refs";
+
+void artifact_normal_name(struct buf *ret, const char *element_name)
+{
+	const char *dot = strrchr(element_name, '.');
+	/* the slashes go first, so that any dot counts but those the whole name begins with (Python's splitext) */
+	size_t len = dot && dot >= element_name + strspn(element_name, ".") ? (size_t)(dot - element_name)
+									     : strlen(element_name);
+
+	for (size_t i = 0; i < len; i++)
+		buf_addc(ret, element_name[i] == '/' ? '-' : element_name[i]);
+}
+
+void artifact_name(struct buf *ret, const char *project, const char *normal, const char *key_hex)
+{
+	buf_printf(ret, "%s/", project);
+	for (; *normal; normal++) {
+		unsigned char c = (unsigned char)*normal;
+
+		if ((c & 0xc0) == 0x80)
+			continue; /* the rest of a character that is one '_' already */
+		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._", c))
+			buf_addc(ret, (char)c);
+		else
+			buf_addc(ret, '_');
+	}
+	buf_printf(ret, "/%s", key_hex);
+}
+
+/* project/normal/key and nothing that could lead elsewhere: names come from command lines too. */
+static bool name_is_sane(const char *name)
+{
+	unsigned parts = 0;
+
+	for (const char *at = name;; at++) {
+		size_t len = strcspn(at, "/");
+
+		if (len == 0 || (len == 1 && at[0] == '.') || (len == 2 && at[0] == '.' && at[1] == '.'))
+			return false;
+		parts++;
+		at += len;
+		if (!*at)
+			return parts == 3;
+	}
+}
+
+static int open_record(struct cas *cas, const char *name, char **path, int *ret)
+{
+	struct stat st;
+
+	if (!name_is_sane(name))
+		return -ENOENT;
+	*path = xasprintf("%s/%s", REFS, name);
+	*ret = openat(cas_cachedir_fd(cas), *path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (*ret < 0)
+		return errno == ENOTDIR || errno == ELOOP ? -ENOENT : -errno;
+	if (fstat(*ret, &st) < 0 || !S_ISREG(st.st_mode))
+		return -ENOENT;
+	if (st.st_mtime < time(NULL) - TOUCH_GRAIN_S)
+		(void)!futimens(*ret, NULL);
+	return 0;
+}
+
+int artifact_read(struct artifact *ret, struct arena *arena, struct cas *cas, const char *name, struct buf *bytes)
+{
+	_cleanup_buf_ struct buf own = BUF_INIT;
+	struct buf *in = bytes ? bytes : &own;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	int r = open_record(cas, name, &path, &fd);
+
+	if (r < 0)
+		return r;
+	buf_clear(in);
+	r = fs_read_fd(in, fd, ARTIFACT_PROTO_MAX);
+	if (r == 0)
+		r = artifact_decode(ret, arena, in->data, in->len);
+	if (r == -EBADMSG || r == -EFBIG) {
+		unlinkat(cas_cachedir_fd(cas), path, 0);
+		r = -ENOENT;
+	}
+	return r;
+}
+
+int artifact_cached(struct artifact *ret, struct arena *arena, struct cas *cas, const char *name)
+{
+	struct artifact artifact;
+	int r = artifact_read(&artifact, arena, cas, name, NULL);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!artifact.has_low_meta || !artifact.has_high_meta || !artifact.has_public_data)
+		return 0;
+	r = cas_has(cas, &artifact.low_meta);
+	if (r > 0)
+		r = cas_has(cas, &artifact.high_meta);
+	if (r > 0)
+		r = cas_has(cas, &artifact.public_data);
+	for (uint32_t i = 0; r > 0 && i < artifact.log_count; i++)
+		r = cas_has(cas, &artifact.logs[i].digest);
+	if (r > 0 && artifact.has_files)
+		r = cas_has_tree(cas, &artifact.files);
+	if (r > 0)
+		*ret = artifact;
+	return r;
+}
+
+bool artifact_has_part(const struct artifact *artifact, struct cas *cas, enum artifact_part part)
+{
+	const struct digest *digests[] = { [ARTIFACT_BUILDTREE] = artifact->has_buildtree ? &artifact->buildtree : NULL,
+					   [ARTIFACT_SOURCES] = artifact->has_sources ? &artifact->sources : NULL,
+					   [ARTIFACT_BUILDROOT] = artifact->has_buildroot ? &artifact->buildroot : NULL };
+
+	return !digests[part] || cas_has_tree(cas, digests[part]) > 0;
+}
+
+static int write_name(struct cas *cas, const char *project, const char *normal, const char *key, const struct buf *bytes)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT;
+	int fd = cas_cachedir_fd(cas), r;
+
+	buf_printf(&path, "%s/", REFS);
+	artifact_name(&path, project, normal, key);
+	r = fs_write_file(fd, path.data, bytes->data, bytes->len, 0644);
+	if (r == -ENOENT) {
+		_cleanup_free_ char *parent = xstrndup(path.data, (size_t)(fs_basename(path.data) - path.data - 1));
+
+		r = fs_mkdir_p(fd, parent, 0755);
+		if (r == 0)
+			r = fs_write_file(fd, path.data, bytes->data, bytes->len, 0644);
+	}
+	return r;
+}
+
+int artifact_write(const struct artifact *artifact, struct cas *cas, const char *project, const char *normal,
+		   bool all_keys, struct diag *diag)
+{
+	const char *keys[] = { artifact->strong_key, artifact->weak_key, all_keys ? artifact->strict_key : NULL };
+	_cleanup_buf_ struct buf bytes = BUF_INIT;
+	int r = 0;
+
+	artifact_encode(artifact, &bytes);
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(keys); i++) {
+		bool again = false;
+
+		for (unsigned j = 0; j < i; j++)
+			again |= str_eq(keys[i], keys[j]);
+		if (keys[i] && *keys[i] && !again)
+			r = write_name(cas, project, normal, keys[i], &bytes);
+	}
+	if (r < 0)
+		diag_errno(diag, "artifact", "cache", -r, "Cannot write the record of artifact %s/%s", project, normal);
+	return r;
+}
+
+int artifact_remove(struct cas *cas, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", REFS, name);
+
+	if (!name_is_sane(name))
+		return -ENOENT;
+	return unlinkat(cas_cachedir_fd(cas), path, 0) < 0 ? -errno : 0;
+}
+
+bool artifact_check_ref(void *data, const char *path, const char *bytes, size_t len)
+{
+	struct arena arena = ARENA_INIT;
+	struct artifact artifact;
+	struct digest digest;
+	int r;
+
+	if (str_starts(path, REFS))
+		r = artifact_decode(&artifact, &arena, bytes, len);
+	else
+		r = source_decode(&digest, bytes, len);
+	arena_release(&arena);
+	return r == 0;
+}
+
+/* ---- listing ---- */
+
+struct found {
+	char *name;
+	int64_t mtime_s;
+};
+
+struct listing {
+	struct glob_set *glob; /* NULL: all */
+	struct found *found;
+	size_t count, cap;
+	struct buf path;
+};
+
+static void list_level(struct listing *listing, int dirfd, const char *name, unsigned level)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	size_t base = listing->path.len;
+	struct dirent *item;
+	struct stat st;
+
+	if (!dir) {
+		close_fd(fd);
+		return;
+	}
+	while ((item = readdir(dir))) {
+		if (item->d_name[0] == '.')
+			continue;
+		buf_printf(&listing->path, "%s%s", base ? "/" : "", item->d_name);
+		if (level < 2) {
+			list_level(listing, fd, item->d_name, level + 1);
+		} else if ((!listing->glob || glob_match(listing->glob, listing->path.data)) &&
+			   fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+			listing->found = util_grow(listing->found, &listing->cap, listing->count + 1, sizeof *listing->found);
+			listing->found[listing->count++] = (struct found){ xstrdup(listing->path.data), st.st_mtime };
+		}
+		listing->path.len = base;
+		listing->path.data[base] = '\0';
+	}
+	closedir(dir);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct found *)a)->name, ((const struct found *)b)->name);
+}
+
+int artifact_list(struct cas *cas, const char *glob, int (*visit)(void *data, const char *name, int64_t mtime_s),
+		  void *data)
+{
+	struct listing listing = { 0 };
+	int r = 0;
+
+	if (glob) {
+		listing.glob = glob_new();
+		r = glob_add(listing.glob, glob);
+	}
+	if (r == 0)
+		list_level(&listing, cas_cachedir_fd(cas), REFS, 0);
+	if (listing.count)
+		qsort(listing.found, listing.count, sizeof *listing.found, by_name);
+	for (size_t i = 0; i < listing.count; i++) {
+		if (r == 0)
+			r = visit(data, listing.found[i].name, listing.found[i].mtime_s);
+		free(listing.found[i].name);
+	}
+	free(listing.found);
+	buf_release(&listing.path);
+	glob_free(listing.glob);
+	return r;
+}
