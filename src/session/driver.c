@@ -34,7 +34,7 @@ struct driver {
 	struct retry retries; /* list head */
 	struct loop_timer tick, kill;
 	struct loop_task task; /* advance, at the end of the turn */
-	bool advancing, finished, terminating;
+	bool advancing, finished, terminating, ending;
 	int signal;
 	uint32_t pauses;
 	int64_t start_us, paused_at_us, paused_us;
@@ -406,6 +406,12 @@ static const struct {
 
 static void on_signal(struct loop *loop UNUSED, const struct signalfd_siginfo *info, void *data)
 {
+	struct driver *driver = data;
+
+	if (driver->ending) { /* nothing left to stop; the caller looks at driver_signal */
+		driver->signal = info->ssi_signo == SIGTSTP ? driver->signal : (int)info->ssi_signo;
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(signal_actions); i++)
 		if (signal_actions[i].signal == (int)info->ssi_signo)
 			signal_actions[i].fn(data, (int)info->ssi_signo);
@@ -492,6 +498,11 @@ int driver_run(struct driver *driver, enum sched_outcome *ret_outcome)
 		r = loop_turn(driver->loop, -1);
 	loop_timer_clear(&driver->tick);
 	loop_timer_clear(&driver->kill);
+	/* One more ^C on the way out must not end the program by its default action once it is unblocked. */
+	driver->ending = true;
+	while (loop_signals_pump(driver->loop) > 0)
+		;
+	driver->ending = false;
 	loop_signals(driver->loop, NULL, 0, NULL, NULL);
 	*ret_outcome = driver->outcome;
 	return MIN(r, 0);

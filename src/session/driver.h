@@ -111,7 +111,7 @@ void driver_pause(struct driver *driver);
 void driver_resume(struct driver *driver);
 /* Microseconds since driver_new, pauses left out. */
 int64_t driver_elapsed_us(const struct driver *driver);
-/* The signal that made it terminate, or 0. */
+/* The signal that made it terminate, or that came when all was over; 0: none. */
 int driver_signal(const struct driver *driver);
 /* Calls fn for each job that is with a worker now. */
 void driver_each_job(const struct driver *driver, void (*fn)(void *data, const struct driver_job *job), void *data);
