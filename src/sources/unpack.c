@@ -35,6 +35,9 @@ struct unpack {
 	struct buf small; /* the file being read, while it is small */
 	struct cas_writer *writer; /* ... or this */
 	uint64_t since_check;
+	struct strmap linked; /* path -> group of names with one inode */
+	bool *groups;         /* executable? */
+	size_t group_count, group_cap;
 };
 
 static int refuse(struct unpack *unpack, const char *path, const char *why)
@@ -296,8 +299,11 @@ static int put_member(struct unpack *unpack, struct cas_tree *tree, const struct
 	_cleanup_free_ char *parent = xstrndup(path, slash ? (size_t)(slash - path) : 0);
 	int r = cas_tree_mkdir(tree, parent);
 
-	if (r == 0 && cas_tree_type(tree, path) == CAS_DIRECTORY)
+	if (r == 0 && cas_tree_type(tree, path) == CAS_DIRECTORY) {
+		if (entry->type == CAS_SYMLINK)
+			return 0; /* the peer cannot make it either, and does not mind */
 		r = -EISDIR;
+	}
 	if (r == 0)
 		r = cas_tree_put(tree, path, entry);
 	if (r < 0)
@@ -317,10 +323,57 @@ static int put_directory(struct unpack *unpack, struct cas_tree *tree, const str
 	return r;
 }
 
+/* Names of one inode share its mode, and the peer sets that of each member as it comes: the last one counts for all. */
+static void join_inodes(struct unpack *unpack, const char *target, const char *path, bool executable)
+{
+	const char *names[] = { arena_strdup(&unpack->arena, target), arena_strdup(&unpack->arena, path) };
+	uint32_t group = strmap_get(&unpack->linked, target, strlen(target));
+
+	if (group == STRMAP_NONE) {
+		group = (uint32_t)unpack->group_count++;
+		unpack->groups = util_grow(unpack->groups, &unpack->group_cap, unpack->group_count, sizeof *unpack->groups);
+	}
+	unpack->groups[group] = executable;
+	for (unsigned i = 0; i < 2; i++)
+		strmap_put(&unpack->linked, names[i], strlen(names[i]), group);
+}
+
+static int set_linked_modes(struct unpack *unpack, struct cas_tree *tree)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < unpack->linked.cap; i++) {
+		const struct strmap_slot *slot = &unpack->linked.slots[i];
+		struct cas_entry entry;
+
+		if (!slot->key || slot->value == STRMAP_NONE || cas_tree_type(tree, slot->key) != CAS_FILE)
+			continue;
+		r = cas_tree_lookup(tree, slot->key, false, &entry);
+		entry.executable = unpack->groups[slot->value] && !unpack->rules->no_executables;
+		if (r == 0)
+			r = cas_tree_put(tree, slot->key, &entry);
+	}
+	return r;
+}
+
+/* The file that a hard link means although it was not unpacked (it is not below the base directory): the last of that name
+ * before it. */
+static const struct noted *find_noted(const struct unpack *unpack, const struct noted *before, const char *path)
+{
+	for (const struct noted *noted = before; noted > unpack->members;) {
+		noted--;
+		if (noted->type == ARCHIVE_FILE &&
+		    str_eq(str_starts(noted->path, "./") ? noted->path + 2 : noted->path, path))
+			return noted;
+	}
+	return NULL;
+}
+
 static int put_hardlink(struct unpack *unpack, struct cas_tree *tree, const struct noted *noted, const char *link,
 			const char *path)
 {
 	_cleanup_buf_ struct buf target = BUF_INIT;
+	const struct noted *original;
 	struct cas_entry entry;
 	int r = clean_path(unpack, link, &target);
 
@@ -328,10 +381,20 @@ static int put_hardlink(struct unpack *unpack, struct cas_tree *tree, const stru
 		r = resolve_parents(unpack, tree, &target);
 	if (r < 0)
 		return r;
-	r = cas_tree_lookup(tree, buf_text(&target), false, &entry);
+	if (target.len && cas_tree_type(tree, target.data) >= 0) {
+		r = cas_tree_lookup(tree, target.data, false, &entry);
+		if (r == 0 && entry.type == CAS_FILE)
+			join_inodes(unpack, target.data, path, noted->executable);
+	} else {
+		original = find_noted(unpack, noted, link);
+		r = original ? 0 : -ENOENT;
+		if (original)
+			entry = (struct cas_entry){ .type = CAS_FILE, .executable = original->executable,
+						    .digest = original->digest };
+	}
 	if (r < 0 || entry.type == CAS_DIRECTORY) {
-		diag_set(unpack->ctx->diag, "source", NULL, "Error staging source: unable to resolve link '%s' -> '%s' inside archive",
-			 noted->path, link);
+		diag_set(unpack->ctx->diag, "source", NULL,
+			 "Error staging source: unable to resolve link '%s' -> '%s' inside archive", noted->path, link);
 		return -EBADMSG;
 	}
 	return put_member(unpack, tree, noted, path, &entry);
@@ -409,6 +472,8 @@ static int build_tree(struct unpack *unpack, const char *base_pattern, struct di
 			r = add_member(unpack, tree, &unpack->members[i], name, link);
 	}
 	if (r == 0)
+		r = set_linked_modes(unpack, tree);
+	if (r == 0)
 		r = cas_tree_digest(tree, "", ret);
 	cas_tree_free(tree);
 	return r;
@@ -435,6 +500,8 @@ int sources_archive_tree(struct sources_context *ctx, int fd, const struct archi
 	cas_writer_free(unpack.writer);
 	buf_release(&unpack.small);
 	util_free_p(&unpack.members);
+	util_free_p(&unpack.groups);
+	strmap_release(&unpack.linked);
 	arena_release(&unpack.arena);
 	return r;
 }
