@@ -1,6 +1,7 @@
 /* SHA-256 by libcrypto (which uses the processor's SHA extensions): see digest.h. */
 #include "base/digest.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -94,13 +95,27 @@ int digest_fd(struct digest *ret, int fd)
 	return 0;
 }
 
+/* Eight hex digits of four bytes, all at once: nibbles into bytes, then '0' + nibble, + 39 from 'a' on. */
+static uint64_t hex_of_four(const uint8_t *bytes)
+{
+	uint32_t word;
+	uint64_t x, carry;
+
+	memcpy(&word, bytes, sizeof(word));
+	x = le32toh(word);
+	x = (x | x << 16) & 0x0000ffff0000ffffu;
+	x = (x | x << 8) & 0x00ff00ff00ff00ffu;
+	x = (x >> 4 & 0x000f000f000f000fu) | (x & 0x000f000f000f000fu) << 8;
+	carry = (x + 0x0606060606060606u) >> 4 & 0x0101010101010101u;
+	return htole64(x + 0x3030303030303030u + carry * 39);
+}
+
 void digest_to_hex(char hex[DIGEST_HEX + 1], const uint8_t hash[DIGEST_BYTES])
 {
-	static const char digits[] = "0123456789abcdef";
+	for (int i = 0; i < DIGEST_BYTES; i += 4) {
+		uint64_t digits = hex_of_four(hash + i);
 
-	for (int i = 0; i < DIGEST_BYTES; i++) {
-		hex[2 * i] = digits[hash[i] >> 4];
-		hex[2 * i + 1] = digits[hash[i] & 15];
+		memcpy(hex + 2 * i, &digits, sizeof(digits));
 	}
 	hex[DIGEST_HEX] = '\0';
 }

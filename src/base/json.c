@@ -70,6 +70,18 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
+/* Whether all of eight bytes are plain; false also for some that are. */
+static bool are_plain(const unsigned char *at)
+{
+	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+	uint64_t word, quote, slash;
+
+	memcpy(&word, at, sizeof(word));
+	quote = word ^ ones * '"';
+	slash = word ^ ones * '\\';
+	return !((word | (word - ones * 0x20) | (quote - ones) | (slash - ones)) & tops);
+}
+
 void json_string(struct buf *out, const char *text, size_t len_bytes)
 {
 	const unsigned char *at = (const unsigned char *)text, *end = at + len_bytes;
@@ -80,6 +92,8 @@ void json_string(struct buf *out, const char *text, size_t len_bytes)
 		size_t used;
 		char c;
 
+		while (end - at >= 8 && are_plain(at))
+			at += 8;
 		while (at < end && is_plain(*at))
 			at++;
 		buf_add(out, from, (size_t)(at - from));

@@ -54,15 +54,41 @@ static void render_names(struct keys *keys)
 static void find_order(struct keys *keys)
 {
 	uint32_t count = keys->graph->element_count;
-	uint32_t *all = xreallocarray(NULL, count ? count : 1, sizeof(*all));
+	uint32_t *all = xreallocarray(NULL, (size_t)count + 1, sizeof(*all));
+	struct graph_walk walk = { 0 };
 
 	for (uint32_t i = 0; i < count; i++)
 		all[i] = i;
-	graph_walk_targets(&keys->walk, keys->graph, all, count, GRAPH_SCOPE_ALL);
-	assert(keys->walk.count == count);
+	graph_walk_targets(&walk, keys->graph, all, count, GRAPH_SCOPE_ALL);
+	assert(walk.count == count);
 	if (count)
-		memcpy(all, keys->walk.ids, count * sizeof(*all));
+		memcpy(all, walk.ids, count * sizeof(*all));
 	keys->order = all;
+	graph_walk_release(&walk);
+}
+
+static void copy_edges(struct keys *keys)
+{
+	const struct graph *graph = keys->graph;
+	size_t count = graph->element_count, edges = 0;
+
+	for (size_t i = 0; i < count; i++)
+		for (uint32_t k = 0; k < graph->elements[i].dep_count; k++)
+			edges += (graph->elements[i].deps[k].type & GRAPH_RUNTIME) != 0;
+	assert(edges < UINT32_MAX);
+	keys->run_start = xreallocarray(NULL, count + 1, sizeof(uint32_t));
+	keys->run_deps = xreallocarray(NULL, edges + 1, sizeof(uint32_t));
+	edges = 0;
+	for (size_t i = 0; i < count; i++) {
+		keys->run_start[i] = (uint32_t)edges;
+		for (uint32_t k = 0; k < graph->elements[i].dep_count; k++)
+			if (graph->elements[i].deps[k].type & GRAPH_RUNTIME)
+				keys->run_deps[edges++] = graph->elements[i].deps[k].element;
+	}
+	keys->run_start[count] = (uint32_t)edges;
+	keys->scope = xreallocarray(NULL, count + 1, sizeof(uint32_t));
+	keys->marks = xcalloc(count + 1, sizeof(uint32_t));
+	keys->stack = xreallocarray(NULL, count + 1, sizeof(*keys->stack));
 }
 
 struct keys *keys_new(const struct graph *graph)
@@ -73,6 +99,7 @@ struct keys *keys_new(const struct graph *graph)
 	keys->strict_marks = xcalloc(graph->element_count ? graph->element_count : 1, sizeof(*keys->strict_marks));
 	render_names(keys);
 	find_order(keys);
+	copy_edges(keys);
 	return keys;
 }
 
@@ -84,7 +111,11 @@ void keys_free(struct keys *keys)
 		buf_release(&keys->deps[i]);
 	buf_release(&keys->body);
 	keys_cache_release(&keys->cache);
-	graph_walk_release(&keys->walk);
+	free(keys->stack);
+	free(keys->marks);
+	free(keys->scope);
+	free(keys->run_deps);
+	free(keys->run_start);
 	free(keys->order);
 	free(keys->strict_marks);
 	arena_release(&keys->arena);
@@ -236,6 +267,47 @@ static void mark_strict(struct keys *keys, uint32_t id)
 			keys->strict_marks[element->deps[i].element] = id + 1;
 }
 
+/* Post-order over runtime dependencies from an element that is marked already. */
+static void descend(struct keys *keys, uint32_t start)
+{
+	struct keys_frame *top = keys->stack;
+
+	*top = (struct keys_frame){ start, keys->run_start[start] };
+	while (top >= keys->stack) {
+		if (top->next == keys->run_start[top->element + 1]) {
+			keys->scope[keys->scope_count++] = top->element;
+			top--;
+		} else {
+			uint32_t dep = keys->run_deps[top->next++];
+
+			if (keys->marks[dep] == keys->mark)
+				continue;
+			keys->marks[dep] = keys->mark;
+			*++top = (struct keys_frame){ dep, keys->run_start[dep] };
+		}
+	}
+}
+
+/* The peer's BUILD scope, as graph_walk_scope gives it. */
+static void walk_scope(struct keys *keys, uint32_t id)
+{
+	const struct graph_element *element = &keys->graph->elements[id];
+
+	if (++keys->mark == 0) { /* wrapped */
+		memset(keys->marks, 0, keys->graph->element_count * sizeof(*keys->marks));
+		keys->mark = 1;
+	}
+	keys->scope_count = 0;
+	for (uint32_t i = 0; i < element->dep_count; i++) {
+		uint32_t dep = element->deps[i].element;
+
+		if (!(element->deps[i].type & GRAPH_BUILD) || keys->marks[dep] == keys->mark)
+			continue;
+		keys->marks[dep] = keys->mark;
+		descend(keys, dep);
+	}
+}
+
 /* Which of the strengths can be known at all, and whether strong must be computed apart from strict. */
 struct known {
 	bool weak, strict, strong, strong_differs;
@@ -252,9 +324,9 @@ static struct known render_deps(struct keys *keys, uint32_t id, bool non_strict,
 		buf_adds(&keys->deps[i], HEAD);
 	}
 	mark_strict(keys, id);
-	graph_walk_scope(&keys->walk, keys->graph, id, GRAPH_SCOPE_BUILD);
-	for (uint32_t i = 0; i < keys->walk.count; i++) {
-		uint32_t dep = keys->walk.ids[i];
+	walk_scope(keys, id);
+	for (uint32_t i = 0; i < keys->scope_count; i++) {
+		uint32_t dep = keys->scope[i];
 		bool with_key = always || keys->strict_marks[dep] == id + 1;
 		const struct keys_of_element *has = &all[dep];
 
