@@ -7,7 +7,8 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "sched/sched.h"
+#include "base/random.h"
+#include "sched/sched_internal.h"
 
 #define ELEMENTS 16
 enum { B = 1u << SCHED_BUILD, P = 1u << SCHED_PULL, F = 1u << SCHED_FETCH, T = 1u << SCHED_TRACK, U = 1u << SCHED_PUSH,
@@ -714,6 +715,244 @@ static void views(void **state)
 	end(&f);
 }
 
+static void no_elements_no_edges(void **state)
+{
+	struct sched_config config;
+	struct sched_command command;
+	uint8_t needs[2] = { B, B };
+	struct sched_graph graph = { .count = 0 };
+	struct sched *s;
+
+	sched_config_default(&config, 100000, 1, 1);
+	assert_int_equal(config.max_workers, 4096);
+	sched_free(NULL);
+	s = sched_new(&config, &graph);
+	assert_true(sched_next(s, &command));
+	assert_int_equal(command.outcome, SCHED_END_SUCCESS);
+	sched_free(s);
+	graph = (struct sched_graph){ .count = 2, .needs = needs }; /* all required, all equal, no edges */
+	s = sched_new(&config, &graph);
+	assert_null(sched_check(s));
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_true(sched_next(s, &command));
+		assert_int_equal(command.type, SCHED_SPAWN);
+		assert_int_equal(command.incarnation, i + 1);
+	}
+	assert_false(sched_next(s, &command));
+	sched_free(s);
+}
+
+static void expiry_survives_its_worker(void **state)
+{
+	struct fixture f;
+
+	load(&f, "a", 0);
+	begin(&f);
+	expect(&f, "finished success");
+	sched_request_expiry(f.s);
+	expect_slow(&f, "spawn 0");
+	sched_request_expiry(f.s); /* it waits for its worker: no second one */
+	assert_int_equal(counts(&f, SCHED_EXPIRE).total, 1);
+	assert_int_equal(sched_worker_ready(f.s, 0), SCHED_OK);
+	expect(&f, "expire - on 0");
+	sched_request_expiry(f.s); /* that one runs: another */
+	assert_int_equal(counts(&f, SCHED_EXPIRE).total, 2);
+	assert_int_equal(sched_worker_died(f.s, 0), SCHED_RETURNED);
+	assert_int_equal(counts(&f, SCHED_EXPIRE).waiting, 1);
+	expect(&f, "expire - on 0");
+	assert_int_equal(sched_job_started(f.s, f.expiry), SCHED_OK);
+	assert_int_equal(sched_worker_died(f.s, 0), SCHED_FAILED);
+	expect(&f, "finished success");
+	assert_int_equal(counts(&f, SCHED_EXPIRE).failed, 1);
+	end(&f);
+}
+
+static void expiry_that_kills_before_it_starts(void **state)
+{
+	struct fixture f;
+	uint32_t times = 0;
+
+	load(&f, "a", 0);
+	begin(&f);
+	sched_request_expiry(f.s);
+	do {
+		commands(&f, true);
+		assert_in_range(++times, 1, 20);
+	} while (sched_worker_died(f.s, 0) == SCHED_RETURNED);
+	assert_int_equal(times, 9);
+	expect(&f, "finished success");
+	end(&f);
+}
+
+/* What is sure of a worker that is being spawned goes back to its place when a limit falls, or on quit. */
+static void claims_are_given_back(void **state)
+{
+	struct fixture f;
+
+	load(&f, "a b c d:a:b:c", B);
+	begin(&f);
+	expect_slow(&f, "spawn 0, spawn 1");
+	sched_set_limit(f.s, SCHED_PROCESS, 1);
+	assert_int_equal(counts(&f, SCHED_BUILD).running, 0);
+	assert_int_equal(counts(&f, SCHED_BUILD).waiting, 3);
+	sched_set_limit(f.s, SCHED_PROCESS, 3);
+	expect_slow(&f, "spawn 2");
+	sched_set_limit(f.s, SCHED_PROCESS, 4);
+	assert_int_equal(counts(&f, SCHED_BUILD).running, 3); /* more room is no reason */
+	sched_quit(f.s);
+	expect_slow(&f, "finished success");
+	sched_continue(f.s);
+	assert_int_equal(sched_worker_ready(f.s, 2), SCHED_OK);
+	expect_slow(&f, "build a on 2"); /* in their old order */
+	assert_int_equal(sched_worker_ready(f.s, 0), SCHED_OK);
+	expect_slow(&f, "build b on 0");
+	end(&f);
+}
+
+static void lost_jobs(void **state)
+{
+	struct fixture f;
+	struct sched_job_view view;
+
+	load(&f, "a", F);
+	f.config.max_workers = 2;
+	begin(&f);
+	expect_slow(&f, "spawn 0");
+	assert_true(sched_running(f.s, 0, &view));
+	assert_int_equal(view.worker, SCHED_NONE);
+	assert_int_equal(sched_job_lost(f.s, view.job, true), SCHED_STALE);
+	assert_int_equal(sched_worker_ready(f.s, 0), SCHED_OK);
+	expect(&f, "fetch a on 0");
+	assert_int_equal(sched_job_lost(f.s, f.job[0] + 65536, true), SCHED_STALE);
+	assert_int_equal(sched_job_lost(f.s, f.job[0], false), SCHED_RETURNED);
+	expect(&f, "fetch a on 0");
+	assert_int_equal(sched_job_started(f.s, f.job[0]), SCHED_OK);
+	assert_true(sched_job(f.s, f.job[0], &view));
+	assert_true(view.started);
+	assert_false(view.cancelled);
+	assert_int_equal(sched_job_lost(f.s, f.job[0], true), SCHED_RETRIED);
+	expect(&f, "fetch a on 0 again 2");
+	assert_int_equal(sched_job_lost(f.s, f.job[0], true), SCHED_FAILED);
+	expect(&f, "finished failed");
+	end(&f);
+}
+
+static void two_shared_jobs_die_with_their_worker(void **state)
+{
+	struct fixture f;
+	struct sched_job_view view;
+
+	load(&f, "a b", Q);
+	f.flags[0] = SCHED_REQUIRED;
+	f.config.max_workers = 1;
+	f.config.window = 2;
+	f.config.death_retries = 0;
+	f.config.on_error = SCHED_ON_ERROR_TERMINATE;
+	begin(&f);
+	expect(&f, "query a on 0, query b on 0");
+	assert_true(sched_worker_jobs(f.s, 0, 1, &view));
+	assert_int_equal(view.element, 1);
+	assert_int_equal(sched_job_started(f.s, f.job[0]), SCHED_OK);
+	assert_int_equal(sched_worker_died(f.s, 0), SCHED_FAILED); /* b is dropped: on_error is terminate */
+	expect(&f, "finished failed");
+	assert_int_equal(counts(&f, SCHED_QUERY).skipped, 1);
+	end(&f);
+}
+
+static void terminated_for_good(void **state)
+{
+	struct fixture f;
+
+	load(&f, "a b:a", F | B);
+	begin(&f);
+	expect(&f, "fetch b on 0, fetch a on 1");
+	assert_int_equal(finish(&f, 'a', SCHED_FAILURE, 0), SCHED_FAILED);
+	sched_terminate(f.s);
+	sched_continue(f.s);
+	assert_int_equal(sched_retry_failed(f.s, 0, SCHED_FETCH), SCHED_STALE);
+	expect(&f, "cancel b on 0");
+	assert_int_equal(finish(&f, 'b', SCHED_TEMPORARY, 0), SCHED_DROPPED);
+	expect(&f, "finished failed");
+	end(&f);
+}
+
+/* The file of names is complete, and the table of cells too. */
+static void names_and_cells(void **state)
+{
+	struct fixture f;
+	uint64_t all = 0, bugs = 0;
+
+	load(&f, "a", B);
+	begin(&f);
+	expect(&f, "build a on 0");
+	ok(&f, 'a');
+	for (uint32_t i = 0; i < sched_cell_count(); i++) {
+		const char *table, *of, *event;
+		bool possible;
+		uint64_t hits;
+
+		sched_cell(f.s, i, &table, &of, &event, &possible, &hits);
+		assert_non_null(table);
+		assert_non_null(of);
+		assert_non_null(event);
+		all += hits;
+		bugs += !possible && hits;
+	}
+	assert_int_equal(all, 9); /* element: required, claimed, passed; job: dispatch, success; worker: spawn, ready, get, leave */
+	assert_int_equal(bugs, 0);
+	for (unsigned queue = 0; queue < SCHED_QUEUES; queue++)
+		assert_non_null(sched_queue_name(queue));
+	assert_string_equal(sched_queue_name(SCHED_QUEUES), "end");
+	assert_string_equal(sched_resource_name(SCHED_SUBPROCESS), "subprocess");
+	end(&f);
+}
+
+/* ---- ready queues ---- */
+
+static void heap_keeps_order(void **state)
+{
+	struct heap_entry entries[300];
+	struct heap heap = { .entries = entries };
+	uint64_t random = 7, before = 0;
+
+	for (int round = 0; round < 20; round++) {
+		uint32_t n = 1 + random_below(&random, 300);
+
+		for (uint32_t i = 0; i < n; i++)
+			heap_push(&heap, random_next(&random) >> 1, i);
+		before = 0;
+		for (uint32_t i = 0; i < n; i++) {
+			struct heap_entry top = heap_pop(&heap);
+
+			assert_true(top.key >= before);
+			before = top.key;
+		}
+		assert_int_equal(heap.count, 0);
+	}
+}
+
+static void slots_find_and_count(void **state)
+{
+	struct slots slots = { 0 };
+
+	slots_add(&slots, 63);
+	slots_add(&slots, 64);
+	slots_add(&slots, 4095);
+	slots_remove(&slots, 5); /* not in it */
+	assert_int_equal(slots.count, 3);
+	assert_int_equal(slots_lowest(&slots), 63);
+	assert_int_equal(slots_highest(&slots), 4095);
+	assert_int_equal(slots_from(&slots, 64), 64);
+	assert_int_equal(slots_from(&slots, 65), 4095);
+	assert_int_equal(slots_from(&slots, 4096), 63);
+	slots_remove(&slots, 4095);
+	assert_int_equal(slots_from(&slots, 65), 63);
+	assert_false(slots_has(&slots, 4095));
+	slots_remove(&slots, 63);
+	assert_int_equal(slots_lowest(&slots), 64);
+	assert_int_equal(slots_highest(&slots), 64);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -748,6 +987,16 @@ int main(void)
 		cmocka_unit_test(heavy_goes_first),
 		cmocka_unit_test(suspend_and_resume),
 		cmocka_unit_test(views),
+		cmocka_unit_test(no_elements_no_edges),
+		cmocka_unit_test(expiry_survives_its_worker),
+		cmocka_unit_test(expiry_that_kills_before_it_starts),
+		cmocka_unit_test(claims_are_given_back),
+		cmocka_unit_test(lost_jobs),
+		cmocka_unit_test(two_shared_jobs_die_with_their_worker),
+		cmocka_unit_test(terminated_for_good),
+		cmocka_unit_test(names_and_cells),
+		cmocka_unit_test(heap_keeps_order),
+		cmocka_unit_test(slots_find_and_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,12 @@
 /* Runs many schedules; on failure finds a small one that still fails, and prints its trace.
  *
  * usage: sim [--count N] [--seed N] [--elements N] [--without KIND,...] [--state N] [--jobs N] [--trace] [--coverage]
- *            [--must-cover]
+ *            [--must-cover] [--quick]
  *   --seed N      first seed; with --count 1 (the default with --seed) replays one schedule
  *   --elements N  size of each graph instead of what the seed says
  *   --without     kinds of trouble to leave out: see sim_kind_names
  *   --state N     every N-th seed carries the journal along (default 4, 0: none)
- *   --trace       print what happens
+ *   --trace       print what happens; --quick: on failure do not look for a smaller one
  *   --coverage    print how often each cell state x event was met; --must-cover: fail when a possible one was not
  */
 #include <signal.h>
@@ -22,7 +22,7 @@
 struct options {
 	struct sim_params params;
 	uint64_t count;
-	bool coverage, must_cover;
+	bool coverage, must_cover, quick;
 };
 
 struct shared { /* what a child was doing when it failed */
@@ -178,6 +178,10 @@ static void parse(int argc, char **argv, struct options *o)
 			o->params.trace = true;
 			continue;
 		}
+		if (str_eq(argv[i], "--quick")) {
+			o->quick = true;
+			continue;
+		}
 		if (str_eq(argv[i], "--coverage") || str_eq(argv[i], "--must-cover")) {
 			o->coverage |= str_eq(argv[i], "--coverage");
 			o->must_cover |= str_eq(argv[i], "--must-cover");
@@ -234,7 +238,7 @@ int main(int argc, char **argv)
 	if (run_all(&o, shared) != 0) {
 		printf("sim: seed %llu failed\n", (unsigned long long)shared->seed);
 		o.params.seed = shared->seed;
-		if (!o.params.trace)
+		if (!o.params.trace && !o.quick)
 			report(o.params);
 		return 1;
 	}
