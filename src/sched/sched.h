@@ -124,6 +124,12 @@ struct sched_graph {
 	                            NULL: all equal.  Equal weights: first ready, first served */
 };
 
+/* Weights by critical path: of each element, how long the session lasts from its start on if nothing but it and what waits
+ * for it were left: its duration, and the longest chain behind it.  durations, one per element, in whatever unit; uses
+ * only count and edges of graph; ret_weights has room for count.  Too long is cut to what a weight may be; elements in
+ * a cycle get 0.  O(elements + edges). */
+void sched_weigh(const struct sched_graph *graph, const uint32_t *durations, uint32_t *ret_weights);
+
 struct sched *sched_new(const struct sched_config *config, const struct sched_graph *graph);
 void sched_free(struct sched *sched);
 

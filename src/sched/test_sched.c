@@ -7,8 +7,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "base/random.h"
-#include "sched/sched_internal.h"
+#include "sched/sched.h"
 
 #define ELEMENTS 16
 enum { B = 1u << SCHED_BUILD, P = 1u << SCHED_PULL, F = 1u << SCHED_FETCH, T = 1u << SCHED_TRACK, U = 1u << SCHED_PUSH,
@@ -676,6 +675,31 @@ static void heavy_goes_first(void **state)
 	end(&f);
 }
 
+static void critical_paths(void **state)
+{
+	struct fixture f;
+	uint32_t durations[] = { 1, 10, 100, 1000, 5 }, weights[5];
+
+	/* c runs with a and builds with b; d builds with c; e stands alone. */
+	load(&f, "a b c;a:b d:c e", B);
+	sched_weigh(&f.graph, durations, weights);
+	assert_int_equal(weights[3], 1000);
+	assert_int_equal(weights[2], 1100);
+	assert_int_equal(weights[1], 1110);
+	assert_int_equal(weights[0], 1001); /* d waits for it, c does not */
+	assert_int_equal(weights[4], 5);
+	durations[3] = UINT32_MAX;
+	sched_weigh(&f.graph, durations, weights);
+	assert_int_equal(weights[2], INT32_MAX);
+	load(&f, "a:b b:a c", B); /* a cycle */
+	sched_weigh(&f.graph, durations, weights);
+	assert_int_equal(weights[0], 0);
+	assert_int_equal(weights[2], 100);
+	f.graph = (struct sched_graph){ .count = 2 };
+	sched_weigh(&f.graph, durations, weights);
+	assert_int_equal(weights[1], 10);
+}
+
 static void suspend_and_resume(void **state)
 {
 	struct fixture f;
@@ -706,6 +730,7 @@ static void views(void **state)
 	expect(&f, "build a on 0, build b on 1");
 	assert_true(sched_running(f.s, 1, &view));
 	assert_false(sched_running(f.s, 2, &view));
+	assert_false(sched_running(f.s, SCHED_NONE, &view));
 	assert_true(sched_job(f.s, f.job[1], &view));
 	assert_int_equal(view.worker, 1);
 	assert_true(sched_worker_jobs(f.s, 0, 0, &view));
@@ -713,33 +738,6 @@ static void views(void **state)
 	assert_false(sched_worker_jobs(f.s, 0, 1, &view));
 	assert_false(sched_job(f.s, 0, &view));
 	end(&f);
-}
-
-static void no_elements_no_edges(void **state)
-{
-	struct sched_config config;
-	struct sched_command command;
-	uint8_t needs[2] = { B, B };
-	struct sched_graph graph = { .count = 0 };
-	struct sched *s;
-
-	sched_config_default(&config, 100000, 1, 1);
-	assert_int_equal(config.max_workers, 4096);
-	sched_free(NULL);
-	s = sched_new(&config, &graph);
-	assert_true(sched_next(s, &command));
-	assert_int_equal(command.outcome, SCHED_END_SUCCESS);
-	sched_free(s);
-	graph = (struct sched_graph){ .count = 2, .needs = needs }; /* all required, all equal, no edges */
-	s = sched_new(&config, &graph);
-	assert_null(sched_check(s));
-	for (uint32_t i = 0; i < 2; i++) {
-		assert_true(sched_next(s, &command));
-		assert_int_equal(command.type, SCHED_SPAWN);
-		assert_int_equal(command.incarnation, i + 1);
-	}
-	assert_false(sched_next(s, &command));
-	sched_free(s);
 }
 
 static void expiry_survives_its_worker(void **state)
@@ -753,6 +751,9 @@ static void expiry_survives_its_worker(void **state)
 	expect_slow(&f, "spawn 0");
 	sched_request_expiry(f.s); /* it waits for its worker: no second one */
 	assert_int_equal(counts(&f, SCHED_EXPIRE).total, 1);
+	sched_quit(f.s); /* it goes back, but is not forgotten */
+	expect_slow(&f, "finished success");
+	sched_continue(f.s);
 	assert_int_equal(sched_worker_ready(f.s, 0), SCHED_OK);
 	expect(&f, "expire - on 0");
 	sched_request_expiry(f.s); /* that one runs: another */
@@ -868,6 +869,7 @@ static void terminated_for_good(void **state)
 	expect(&f, "fetch b on 0, fetch a on 1");
 	assert_int_equal(finish(&f, 'a', SCHED_FAILURE, 0), SCHED_FAILED);
 	sched_terminate(f.s);
+	sched_quit(f.s);
 	sched_continue(f.s);
 	assert_int_equal(sched_retry_failed(f.s, 0, SCHED_FETCH), SCHED_STALE);
 	expect(&f, "cancel b on 0");
@@ -907,52 +909,6 @@ static void names_and_cells(void **state)
 	end(&f);
 }
 
-/* ---- ready queues ---- */
-
-static void heap_keeps_order(void **state)
-{
-	struct heap_entry entries[300];
-	struct heap heap = { .entries = entries };
-	uint64_t random = 7, before = 0;
-
-	for (int round = 0; round < 20; round++) {
-		uint32_t n = 1 + random_below(&random, 300);
-
-		for (uint32_t i = 0; i < n; i++)
-			heap_push(&heap, random_next(&random) >> 1, i);
-		before = 0;
-		for (uint32_t i = 0; i < n; i++) {
-			struct heap_entry top = heap_pop(&heap);
-
-			assert_true(top.key >= before);
-			before = top.key;
-		}
-		assert_int_equal(heap.count, 0);
-	}
-}
-
-static void slots_find_and_count(void **state)
-{
-	struct slots slots = { 0 };
-
-	slots_add(&slots, 63);
-	slots_add(&slots, 64);
-	slots_add(&slots, 4095);
-	slots_remove(&slots, 5); /* not in it */
-	assert_int_equal(slots.count, 3);
-	assert_int_equal(slots_lowest(&slots), 63);
-	assert_int_equal(slots_highest(&slots), 4095);
-	assert_int_equal(slots_from(&slots, 64), 64);
-	assert_int_equal(slots_from(&slots, 65), 4095);
-	assert_int_equal(slots_from(&slots, 4096), 63);
-	slots_remove(&slots, 4095);
-	assert_int_equal(slots_from(&slots, 65), 63);
-	assert_false(slots_has(&slots, 4095));
-	slots_remove(&slots, 63);
-	assert_int_equal(slots_lowest(&slots), 64);
-	assert_int_equal(slots_highest(&slots), 64);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -985,9 +941,9 @@ int main(void)
 		cmocka_unit_test(expiry_is_alone_and_does_not_starve),
 		cmocka_unit_test(builds_do_not_starve_fetches),
 		cmocka_unit_test(heavy_goes_first),
+		cmocka_unit_test(critical_paths),
 		cmocka_unit_test(suspend_and_resume),
 		cmocka_unit_test(views),
-		cmocka_unit_test(no_elements_no_edges),
 		cmocka_unit_test(expiry_survives_its_worker),
 		cmocka_unit_test(expiry_that_kills_before_it_starts),
 		cmocka_unit_test(claims_are_given_back),
@@ -995,8 +951,6 @@ int main(void)
 		cmocka_unit_test(two_shared_jobs_die_with_their_worker),
 		cmocka_unit_test(terminated_for_good),
 		cmocka_unit_test(names_and_cells),
-		cmocka_unit_test(heap_keeps_order),
-		cmocka_unit_test(slots_find_and_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,11 +19,12 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SCHED = ["heap", "jobs", "next", "plan", "resources", "sched", "slots", "workers"]
+SCHED = ["heap", "jobs", "next", "plan", "resources", "sched", "slots", "weigh", "workers"]
 FIXED = ["src/sched/check.c", "src/state/state.c", "src/state/record.c"]
 MUTATED = [f"src/sched/{name}.c" for name in SCHED] + ["src/state/journal.c"]
 SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "model", "graph", "twin")]
 BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "util", "map")]
+UNITS = {"sched": ["src/sched/test_sched.c", "src/sched/test_parts.c"], "state": ["src/state/test_state.c"]}
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-fsanitize=address", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests/sim")]
 
 # (what, pattern, replacement).  Patterns see one line, without its comment.
@@ -81,8 +82,6 @@ def candidates(name):
                 yield name, i, what, line.strip(), "\n".join(lines[:i] + [new] + lines[i + 1:])
 
 
-os.environ["ASAN_OPTIONS"] = "detect_leaks=0"
-
 
 def run(args, seconds=120):
     try:
@@ -104,8 +103,7 @@ def link(work, target, objects):
 
 
 def build_all(work):
-    units = ["src/sched/test_sched.c", "src/state/test_state.c"]
-    for name in MUTATED + FIXED + SIM + BASE + units:
+    for name in MUTATED + FIXED + SIM + BASE + UNITS["sched"] + UNITS["state"]:
         if os.path.exists(os.path.join(ROOT, name)) and not compile_to(os.path.join(ROOT, name), object_of(work, name)):
             sys.exit(f"mutate: {name} does not compile as it is")
 
@@ -122,11 +120,12 @@ def judge(work, number, mutant, count):
             return None
         rest = [object_of(work, n) for n in MUTATED + FIXED + BASE if n != name and os.path.exists(object_of(work, n))]
         sim, unit = os.path.join(place, "sim"), os.path.join(place, "unit")
-        test = "src/state/test_state.c" if "state" in name else "src/sched/test_sched.c"
         if not link(place, sim, [obj, *rest] + [object_of(work, n) for n in SIM]):
             return None
-        link(place, unit, [obj, *rest, object_of(work, test)])
-        return {"sim": run([sim, "--count", str(count), "--state", "2", "--quick"], 60) != 0, "unit": run([unit], 60) != 0}
+        caught = {"sim": run([sim, "--count", str(count), "--state", "2", "--quick"], 60) != 0, "unit": False}
+        for test in UNITS[name.split("/")[1]]:
+            caught["unit"] |= not link(place, unit, [obj, *rest, object_of(work, test)]) or run([unit], 60) != 0
+        return caught
     finally:
         shutil.rmtree(place)
 

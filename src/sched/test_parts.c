@@ -1,0 +1,91 @@
+/* The scheduler's small parts: ready queues, sets of slots, empty graphs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "sched/sched_internal.h"
+
+static void no_elements_no_edges(void **state)
+{
+	struct sched_config config;
+	struct sched_command command;
+	uint8_t needs[2] = { SCHED_BIT(SCHED_BUILD), SCHED_BIT(SCHED_BUILD) };
+	struct sched_graph graph = { .count = 0 };
+	struct sched *s;
+
+	sched_config_default(&config, 100000, 1, 1);
+	assert_int_equal(config.max_workers, 4096);
+	sched_free(NULL);
+	s = sched_new(&config, &graph);
+	assert_true(sched_next(s, &command));
+	assert_int_equal(command.outcome, SCHED_END_SUCCESS);
+	sched_free(s);
+	graph = (struct sched_graph){ .count = 2, .needs = needs }; /* all required, all equal, no edges */
+	s = sched_new(&config, &graph);
+	assert_null(sched_check(s));
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_true(sched_next(s, &command));
+		assert_int_equal(command.type, SCHED_SPAWN);
+		assert_int_equal(command.incarnation, i + 1);
+	}
+	assert_false(sched_next(s, &command));
+	sched_free(s);
+}
+
+static void heap_keeps_order(void **state)
+{
+	struct heap_entry entries[300];
+	struct heap heap = { .entries = entries };
+	uint64_t random = 7, before = 0;
+
+	for (int round = 0; round < 20; round++) {
+		uint32_t n = 1 + random_below(&random, 300);
+
+		for (uint32_t i = 0; i < n; i++)
+			heap_push(&heap, random_next(&random) >> 1, i);
+		before = 0;
+		for (uint32_t i = 0; i < n; i++) {
+			struct heap_entry top = heap_pop(&heap);
+
+			assert_true(top.key >= before);
+			before = top.key;
+		}
+		assert_int_equal(heap.count, 0);
+	}
+}
+
+static void slots_find_and_count(void **state)
+{
+	struct slots slots = { 0 };
+
+	slots_add(&slots, 63);
+	slots_add(&slots, 64);
+	slots_add(&slots, 4095);
+	slots_remove(&slots, 5); /* not in it */
+	assert_int_equal(slots.count, 3);
+	assert_int_equal(slots_lowest(&slots), 63);
+	assert_int_equal(slots_highest(&slots), 4095);
+	assert_int_equal(slots_from(&slots, 64), 64);
+	assert_int_equal(slots_from(&slots, 65), 4095);
+	assert_int_equal(slots_from(&slots, 4096), 63);
+	slots_remove(&slots, 4095);
+	assert_int_equal(slots_from(&slots, 65), 63);
+	assert_false(slots_has(&slots, 4095));
+	slots_remove(&slots, 63);
+	assert_int_equal(slots_lowest(&slots), 64);
+	assert_int_equal(slots_highest(&slots), 64);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_elements_no_edges),
+		cmocka_unit_test(heap_keeps_order),
+		cmocka_unit_test(slots_find_and_count),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,56 @@
+/* Critical paths, users before what they use. */
+#include <stdlib.h>
+
+#include "sched/sched_internal.h"
+
+struct weigh {
+	const struct sched_graph *graph;
+	uint32_t *users, *tails, *stack, depth; /* tail: the longest chain that waits for it */
+};
+
+static void count_users(struct weigh *w, const uint32_t *start, const uint32_t *deps)
+{
+	for (uint32_t i = 0; start && i < start[w->graph->count]; i++)
+		w->users[deps[i]]++;
+}
+
+/* Everything that e uses has `chain` behind it. */
+static void pass_on(struct weigh *w, const uint32_t *start, const uint32_t *deps, uint32_t e, uint32_t chain)
+{
+	for (uint32_t i = start ? start[e] : 0; start && i < start[e + 1]; i++) {
+		uint32_t d = deps[i];
+
+		w->tails[d] = MAX(w->tails[d], chain);
+		if (--w->users[d] == 0)
+			w->stack[w->depth++] = d;
+	}
+}
+
+void sched_weigh(const struct sched_graph *graph, const uint32_t *durations, uint32_t *ret_weights)
+{
+	size_t count = MAX(graph->count, 1u);
+	struct weigh w = { .graph = graph };
+
+	w.users = xcalloc(count, sizeof(*w.users));
+	w.tails = xcalloc(count, sizeof(*w.tails));
+	w.stack = xcalloc(count, sizeof(*w.stack));
+	count_users(&w, graph->build_start, graph->build_deps);
+	count_users(&w, graph->run_start, graph->run_deps);
+	for (uint32_t e = 0; e < graph->count; e++) {
+		ret_weights[e] = 0;
+		if (!w.users[e])
+			w.stack[w.depth++] = e;
+	}
+	while (w.depth) {
+		uint32_t e = w.stack[--w.depth];
+		uint64_t weight = (uint64_t)durations[e] + w.tails[e];
+
+		ret_weights[e] = (uint32_t)MIN(weight, (uint64_t)INT32_MAX);
+		/* Who builds with something waits for it; who runs with it is built without, but holds up the same users. */
+		pass_on(&w, graph->build_start, graph->build_deps, e, ret_weights[e]);
+		pass_on(&w, graph->run_start, graph->run_deps, e, w.tails[e]);
+	}
+	free(w.users);
+	free(w.tails);
+	free(w.stack);
+}
