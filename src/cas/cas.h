@@ -78,6 +78,9 @@ int cas_put(struct cas *cas, const void *data, size_t len, struct digest *ret);
 int cas_put_fd(struct cas *cas, int fd, struct digest *ret);
 /* The same for a file by name; -ELOOP for a symlink, -EINVAL for what is not a regular file. */
 int cas_put_file(struct cas *cas, int dirfd, const char *path, struct digest *ret);
+/* The same for a file of our own that nobody needs any more, open at offset 0 as fd and named name in dirfd: large ones
+ * become the object themselves instead of being copied. */
+int cas_take_fd(struct cas *cas, int dirfd, const char *name, int fd, struct digest *ret);
 /* Reads and hashes the object: 0 if sound, -ENOENT if missing or dropped because it was not. */
 int cas_verify(struct cas *cas, const struct digest *digest);
 

@@ -74,30 +74,40 @@ static int hash_only(int fd, const struct stat *st, struct digest *ret)
 }
 
 /* Our own file, thrown away afterwards: its inode becomes the object.  0, or 1 if it must be copied. */
-static int move_file(struct import *import, int dirfd, int fd, const struct stat *st, struct cas_entry *entry)
+static int move_file(struct cas *cas, int dirfd, const char *name, int fd, const struct stat *st, struct digest *ret)
 {
 	char object[OBJECT_NAME_BYTES];
-	struct cas *cas = import->cas;
 	int r;
 
 	if (st->st_nlink != 1 || st->st_size < 65536 || st->st_uid != geteuid())
 		return 1;
-	r = digest_fd(&entry->digest, fd);
+	r = digest_fd(ret, fd);
 	if (r < 0)
 		return r;
-	r = cas_has(cas, &entry->digest);
+	r = cas_has(cas, ret);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = cas_make_bucket(cas, entry->digest.hash);
+	r = cas_make_bucket(cas, ret->hash);
 	if (r < 0)
 		return r;
 	if (fchmod(fd, 0444) < 0 || futimens(fd, NULL) < 0)
 		return -errno;
-	cas_object_name(object, entry->digest.hash);
-	if (renameat(dirfd, entry->name, cas->objects_fd, object) < 0)
+	cas_object_name(object, ret->hash);
+	if (renameat(dirfd, name, cas->objects_fd, object) < 0)
 		return errno == EXDEV ? 1 : -errno;
-	cas_saw(cas, &entry->digest);
+	cas_saw(cas, ret);
 	return 0;
+}
+
+int cas_take_fd(struct cas *cas, int dirfd, const char *name, int fd, struct digest *ret)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = move_file(cas, dirfd, name, fd, &st, ret);
+	return r == 1 ? cas_put_fd(cas, fd, ret) : r;
 }
 
 /* 0, or 1 if it is nothing that can be kept. */
@@ -124,7 +134,7 @@ static int import_file(struct import *import, int dirfd, struct cas_entry *entry
 	if (import->flags & CAS_IMPORT_HASH_ONLY)
 		return hash_only(fd, &st, &entry->digest);
 	if (import->flags & CAS_IMPORT_MOVE)
-		r = move_file(import, dirfd, fd, &st, entry);
+		r = move_file(import->cas, dirfd, entry->name, fd, &st, &entry->digest);
 	return r == 1 ? cas_put_fd(import->cas, fd, &entry->digest) : r;
 }
 

@@ -96,7 +96,7 @@ static int capture_file(struct sandbox_capture *capture, int dirfd, const char *
 		ret->mtime.seconds = st->st_mtim.tv_sec;
 		ret->mtime.nanos = (int32_t)(st->st_mtim.tv_nsec / 1000 * 1000);
 	}
-	return cas_put_fd(capture->cas, fd, &ret->digest);
+	return cas_take_fd(capture->cas, dirfd, name, fd, &ret->digest);
 }
 
 static int capture_link(int dirfd, const char *name, struct arena *arena, struct cas_entry *ret)
