@@ -1,11 +1,12 @@
 /* Runs many schedules; on failure finds a small one that still fails, and prints its trace.
  *
  * usage: sim [--count N] [--seed N] [--elements N] [--without KIND,...] [--state N] [--jobs N] [--trace] [--coverage]
- *            [--must-cover] [--quick]
+ *            [--must-cover] [--quick] [--real FILE]
  *   --seed N      first seed; with --count 1 (the default with --seed) replays one schedule
  *   --elements N  size of each graph instead of what the seed says
  *   --without     kinds of trouble to leave out: see sim_kind_names
  *   --state N     every N-th seed carries the journal along (default 4, 0: none)
+ *   --real FILE   every fifth seed takes a piece of this graph (data/)
  *   --trace       print what happens; --quick: on failure do not look for a smaller one
  *   --coverage    print how often each cell state x event was met; --must-cover: fail when a possible one was not
  */
@@ -23,6 +24,8 @@ struct options {
 	struct sim_params params;
 	uint64_t count;
 	bool coverage, must_cover, quick;
+	struct sim_graph real;
+	const char *real_path;
 };
 
 struct shared { /* what a child was doing when it failed */
@@ -80,7 +83,7 @@ static void shrink(struct sim_params *params)
 	}
 }
 
-static void report(struct sim_params params)
+static void report(struct sim_params params, const char *real_path)
 {
 	struct sim_stats stats = { 0 };
 
@@ -88,6 +91,8 @@ static void report(struct sim_params params)
 	printf("sim: to replay: --seed %llu --state %u --trace", (unsigned long long)params.seed, params.state);
 	if (params.elements)
 		printf(" --elements %u", params.elements);
+	if (real_path)
+		printf(" --real %s", real_path);
 	if (params.without)
 		printf(" --without ");
 	for (uint32_t kind = 0, n = 0; kind < SIM_KINDS; kind++) {
@@ -133,9 +138,11 @@ static uint32_t print_coverage(const struct sim_stats *stats, bool all)
 
 static void print_stats(const struct sim_stats *stats)
 {
-	printf("sim: %llu schedules (%llu with 50 elements or more, %llu with two faults or more), %llu events, "
+	printf("sim: %llu schedules (%llu with 50 elements or more, %llu of a real graph, %llu with two faults or more), "
+	       "%llu events, "
 	       "%llu commands, %llu jobs, %llu journal records\n",
 	       (unsigned long long)stats->schedules, (unsigned long long)stats->elements_at_least_50,
+	       (unsigned long long)stats->real,
 	       (unsigned long long)stats->over_two_faults, (unsigned long long)stats->events,
 	       (unsigned long long)stats->commands, (unsigned long long)stats->jobs, (unsigned long long)stats->records);
 	printf("sim: outcomes: %llu without workers, %llu failed, %llu terminated, %llu success; faults:",
@@ -195,6 +202,10 @@ static void parse(int argc, char **argv, struct options *o)
 			o->params.elements = (uint32_t)strtoul(value, NULL, 10);
 		} else if (value && str_eq(argv[i], "--state")) {
 			o->params.state = (uint32_t)strtoul(value, NULL, 10);
+		} else if (value && str_eq(argv[i], "--real")) {
+			sim_graph_load(&o->real, value);
+			o->params.real = &o->real;
+			o->real_path = value;
 		} else if (value && str_eq(argv[i], "--without")) {
 			o->params.without = kinds_of(value);
 		} else {
@@ -239,10 +250,11 @@ int main(int argc, char **argv)
 		printf("sim: seed %llu failed\n", (unsigned long long)shared->seed);
 		o.params.seed = shared->seed;
 		if (!o.params.trace && !o.quick)
-			report(o.params);
+			report(o.params, o.real_path);
 		return 1;
 	}
 	print_stats(&shared->stats);
 	missing = o.coverage || o.must_cover ? print_coverage(&shared->stats, o.coverage) : 0;
+	sim_graph_release(&o.real);
 	return o.must_cover && missing ? 1 : 0;
 }

@@ -32,21 +32,6 @@ enum { /* kinds of trouble; each can be left out, to see whether a failure needs
 };
 extern const char *const sim_kind_names[SIM_KINDS];
 
-struct sim_params {
-	uint64_t seed;
-	uint32_t elements; /* 0: the seed decides */
-	uint32_t without;  /* bits of SIM_* left out */
-	uint32_t state;    /* every so many-th seed carries the journal and replicas along; 0: none */
-	bool trace;
-};
-
-struct sim_stats {
-	uint64_t schedules, events, commands, faults, faults_by_kind[SIM_KINDS], jobs, records, over_two_faults;
-	uint64_t elements_at_least_50;
-	uint64_t cells[256]; /* sched_cell */
-	uint64_t outcomes[4];
-};
-
 struct sim_graph {
 	uint32_t count;
 	uint32_t *build_start, *build_deps, *run_start, *run_deps;
@@ -55,8 +40,28 @@ struct sim_graph {
 	uint32_t *weights;
 };
 
+struct sim_params {
+	uint64_t seed;
+	uint32_t elements; /* 0: the seed decides */
+	uint32_t without;  /* bits of SIM_* left out */
+	uint32_t state;    /* every so many-th seed carries the journal and replicas along; 0: none */
+	bool trace;
+	const struct sim_graph *real; /* every fifth seed takes a piece of it; NULL: none */
+};
+
+struct sim_stats {
+	uint64_t schedules, events, commands, faults, faults_by_kind[SIM_KINDS], jobs, records, over_two_faults;
+	uint64_t elements_at_least_50, real;
+	uint64_t cells[256]; /* sched_cell */
+	uint64_t outcomes[4];
+};
+
 /* ---- graph.c ---- */
-void sim_graph_make(struct sim_graph *graph, uint64_t *random, uint32_t count, uint32_t queues, uint32_t without);
+/* real, if not NULL: the graph is a piece of that one, of about `count` elements. */
+void sim_graph_make(struct sim_graph *graph, uint64_t *random, uint32_t count, uint32_t queues, uint32_t without,
+		    const struct sim_graph *real);
+/* Reads a graph from a text file (see data/): edges and order only.  Exits with a message if it cannot. */
+void sim_graph_load(struct sim_graph *graph, const char *path);
 void sim_graph_release(struct sim_graph *graph);
 
 /* ---- model.c ---- */

@@ -727,13 +727,18 @@ static uint32_t random_size(struct world *w)
 
 static void make_world(struct world *w)
 {
+	const struct sim_graph *real;
 	uint32_t count;
 
 	make_config(w);
 	count = random_size(w);
 	if (w->params->elements)
 		count = w->params->elements;
-	sim_graph_make(&w->graph, &w->random, count, w->config.queues, w->params->without);
+	real = w->params->seed % 5 == 0 ? w->params->real : NULL;
+	if (real)
+		count = MIN(count, real->count);
+	w->stats->real += real != NULL;
+	sim_graph_make(&w->graph, &w->random, count, w->config.queues, w->params->without, real);
 	w->sched = sched_new(&w->config, &(struct sched_graph){ count, w->graph.build_start, w->graph.build_deps,
 								w->graph.run_start, w->graph.run_deps, w->graph.needs,
 								w->graph.flags, w->graph.weights });
