@@ -30,6 +30,32 @@ static void json_escapes_as_ujson_does(void **state)
 	assert_string_equal(buf_text(&out), "\"\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\"");
 }
 
+/* Text is looked at by eight bytes: any byte must be seen at any place. */
+static void json_escapes_in_any_place(void **state)
+{
+	(void)state;
+	_cleanup_buf_ struct buf out = BUF_INIT, wanted = BUF_INIT;
+
+	for (unsigned c = 1; c < 0x80; c++) {
+		for (size_t place = 0; place < 20; place++) {
+			char text[] = "!!!!!!!~~~~~~ {}[]zz", alone[2] = { (char)c, 0 };
+
+			buf_clear(&out);
+			buf_clear(&wanted);
+			text[place] = (char)c;
+			json_string(&out, text, sizeof(text) - 1);
+			buf_addc(&wanted, '"');
+			buf_add(&wanted, text, place);
+			json_string(&wanted, alone, 1);
+			memmove(wanted.data + place + 1, wanted.data + place + 2, wanted.len - place - 2);
+			wanted.len -= 2; /* the quotes around the one character */
+			buf_add(&wanted, text + place + 1, sizeof(text) - 2 - place);
+			buf_addc(&wanted, '"');
+			assert_string_equal(buf_text(&out), buf_text(&wanted));
+		}
+	}
+}
+
 static void json_members_get_commas(void **state)
 {
 	(void)state;
@@ -168,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(json_escapes_as_ujson_does),
+		cmocka_unit_test(json_escapes_in_any_place),
 		cmocka_unit_test(json_members_get_commas),
 		cmocka_unit_test(normpath_is_pythons),
 		cmocka_unit_test(digests_and_hex),

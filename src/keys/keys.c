@@ -9,6 +9,9 @@
 #include "keys/keys_internal.h"
 
 #include <assert.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,20 +54,49 @@ static void render_names(struct keys *keys)
 	}
 }
 
-static void find_order(struct keys *keys)
+/* Dependencies first, as a walk gives them. */
+static uint32_t *walk_order(const struct graph *graph)
 {
-	uint32_t count = keys->graph->element_count;
+	uint32_t count = graph->element_count;
 	uint32_t *all = xreallocarray(NULL, (size_t)count + 1, sizeof(*all));
 	struct graph_walk walk = { 0 };
 
 	for (uint32_t i = 0; i < count; i++)
 		all[i] = i;
-	graph_walk_targets(&walk, keys->graph, all, count, GRAPH_SCOPE_ALL);
+	graph_walk_targets(&walk, graph, all, count, GRAPH_SCOPE_ALL);
 	assert(walk.count == count);
 	if (count)
 		memcpy(all, walk.ids, count * sizeof(*all));
-	keys->order = all;
 	graph_walk_release(&walk);
+	return all;
+}
+
+/* The same by levels: elements of one level do not need each other, so that threads seldom wait. */
+static void find_order(struct keys *keys)
+{
+	const struct graph *graph = keys->graph;
+	uint32_t count = graph->element_count, highest = 0;
+	_cleanup_free_ uint32_t *walked = walk_order(graph);
+	_cleanup_free_ uint32_t *levels = xcalloc((size_t)count + 1, sizeof(*levels));
+	_cleanup_free_ uint32_t *starts = NULL;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct graph_element *element = &graph->elements[walked[i]];
+		uint32_t level = 0;
+
+		for (uint32_t k = 0; k < element->dep_count; k++)
+			level = MAX(level, levels[element->deps[k].element] + 1);
+		levels[walked[i]] = level;
+		highest = MAX(highest, level);
+	}
+	starts = xcalloc((size_t)highest + 2, sizeof(*starts));
+	for (uint32_t i = 0; i < count; i++)
+		starts[levels[i] + 1]++;
+	for (uint32_t i = 0; i <= highest; i++)
+		starts[i + 1] += starts[i];
+	keys->order = xreallocarray(NULL, (size_t)count + 1, sizeof(*keys->order));
+	for (uint32_t i = 0; i < count; i++)
+		keys->order[starts[levels[walked[i]]]++] = walked[i];
 }
 
 static void copy_edges(struct keys *keys)
@@ -86,9 +118,27 @@ static void copy_edges(struct keys *keys)
 				keys->run_deps[edges++] = graph->elements[i].deps[k].element;
 	}
 	keys->run_start[count] = (uint32_t)edges;
-	keys->scope = xreallocarray(NULL, count + 1, sizeof(uint32_t));
-	keys->marks = xcalloc(count + 1, sizeof(uint32_t));
-	keys->stack = xreallocarray(NULL, count + 1, sizeof(*keys->stack));
+}
+
+static void scratch_init(struct keys_scratch *scratch, size_t count)
+{
+	*scratch = (struct keys_scratch){ 0 };
+	scratch->scope = xreallocarray(NULL, count + 1, sizeof(uint32_t));
+	scratch->marks = xcalloc(count + 1, sizeof(uint32_t));
+	scratch->strict_marks = xcalloc(count + 1, sizeof(uint32_t));
+	scratch->stack = xreallocarray(NULL, count + 1, sizeof(*scratch->stack));
+}
+
+static void scratch_release(struct keys_scratch *scratch)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(scratch->deps); i++)
+		buf_release(&scratch->deps[i]);
+	buf_release(&scratch->body);
+	keys_cache_release(&scratch->cache);
+	free(scratch->stack);
+	free(scratch->strict_marks);
+	free(scratch->marks);
+	free(scratch->scope);
 }
 
 struct keys *keys_new(const struct graph *graph)
@@ -96,7 +146,7 @@ struct keys *keys_new(const struct graph *graph)
 	struct keys *keys = xcalloc(1, sizeof(*keys));
 
 	keys->graph = graph;
-	keys->strict_marks = xcalloc(graph->element_count ? graph->element_count : 1, sizeof(*keys->strict_marks));
+	scratch_init(&keys->scratch, graph->element_count);
 	render_names(keys);
 	find_order(keys);
 	copy_edges(keys);
@@ -107,17 +157,10 @@ void keys_free(struct keys *keys)
 {
 	if (!keys)
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(keys->deps); i++)
-		buf_release(&keys->deps[i]);
-	buf_release(&keys->body);
-	keys_cache_release(&keys->cache);
-	free(keys->stack);
-	free(keys->marks);
-	free(keys->scope);
+	scratch_release(&keys->scratch);
 	free(keys->run_deps);
 	free(keys->run_start);
 	free(keys->order);
-	free(keys->strict_marks);
 	arena_release(&keys->arena);
 	free(keys);
 }
@@ -208,13 +251,13 @@ static bool add_sources(const struct keys *keys, const struct keys_view *view, u
 	return true;
 }
 
-/* All from "element-base-key" to "sources", into keys->body; false if a source has no ref. */
-static bool render_body(struct keys *keys, const struct keys_view *view, uint32_t id)
+/* All from "element-base-key" to "sources", into scratch->body; false if a source has no ref. */
+static bool render_body(const struct keys *keys, struct keys_scratch *scratch, const struct keys_view *view, uint32_t id)
 {
 	const struct graph_element *element = &keys->graph->elements[id];
 	const struct keys_name *warnings = &keys->warnings[element->project];
 	bool runs = kinds_runs_commands(element);
-	struct buf *out = &keys->body;
+	struct buf *out = &scratch->body;
 
 	buf_clear(out);
 	buf_adds(out, "],\"element-base-key\":{\"build-root\":");
@@ -230,7 +273,7 @@ static bool render_body(struct keys *keys, const struct keys_view *view, uint32_
 	buf_adds(out, ",\"fatal-warnings\":");
 	buf_add(out, warnings->text, warnings->len_bytes);
 	buf_adds(out, ",\"public\":");
-	keys_json_public(&keys->cache, out, element->public_data);
+	keys_json_public(&scratch->cache, out, element->public_data);
 	if (runs)
 		add_sandbox(out, &element->sandbox);
 	buf_adds(out, ",\"sources\":");
@@ -258,53 +301,53 @@ static void add_dep(struct buf *out, const struct keys_name *name, const struct 
 	}
 }
 
-static void mark_strict(struct keys *keys, uint32_t id)
+static void mark_strict(const struct keys *keys, struct keys_scratch *scratch, uint32_t id)
 {
 	const struct graph_element *element = &keys->graph->elements[id];
 
 	for (uint32_t i = 0; i < element->dep_count; i++)
 		if (element->deps[i].strict)
-			keys->strict_marks[element->deps[i].element] = id + 1;
+			scratch->strict_marks[element->deps[i].element] = id + 1;
 }
 
 /* Post-order over runtime dependencies from an element that is marked already. */
-static void descend(struct keys *keys, uint32_t start)
+static void descend(const struct keys *keys, struct keys_scratch *scratch, uint32_t start)
 {
-	struct keys_frame *top = keys->stack;
+	struct keys_frame *top = scratch->stack;
 
 	*top = (struct keys_frame){ start, keys->run_start[start] };
-	while (top >= keys->stack) {
+	while (top >= scratch->stack) {
 		if (top->next == keys->run_start[top->element + 1]) {
-			keys->scope[keys->scope_count++] = top->element;
+			scratch->scope[scratch->scope_count++] = top->element;
 			top--;
 		} else {
 			uint32_t dep = keys->run_deps[top->next++];
 
-			if (keys->marks[dep] == keys->mark)
+			if (scratch->marks[dep] == scratch->mark)
 				continue;
-			keys->marks[dep] = keys->mark;
+			scratch->marks[dep] = scratch->mark;
 			*++top = (struct keys_frame){ dep, keys->run_start[dep] };
 		}
 	}
 }
 
 /* The peer's BUILD scope, as graph_walk_scope gives it. */
-static void walk_scope(struct keys *keys, uint32_t id)
+static void walk_scope(const struct keys *keys, struct keys_scratch *scratch, uint32_t id)
 {
 	const struct graph_element *element = &keys->graph->elements[id];
 
-	if (++keys->mark == 0) { /* wrapped */
-		memset(keys->marks, 0, keys->graph->element_count * sizeof(*keys->marks));
-		keys->mark = 1;
+	if (++scratch->mark == 0) { /* wrapped */
+		memset(scratch->marks, 0, keys->graph->element_count * sizeof(*scratch->marks));
+		scratch->mark = 1;
 	}
-	keys->scope_count = 0;
+	scratch->scope_count = 0;
 	for (uint32_t i = 0; i < element->dep_count; i++) {
 		uint32_t dep = element->deps[i].element;
 
-		if (!(element->deps[i].type & GRAPH_BUILD) || keys->marks[dep] == keys->mark)
+		if (!(element->deps[i].type & GRAPH_BUILD) || scratch->marks[dep] == scratch->mark)
 			continue;
-		keys->marks[dep] = keys->mark;
-		descend(keys, dep);
+		scratch->marks[dep] = scratch->mark;
+		descend(keys, scratch, dep);
 	}
 }
 
@@ -314,31 +357,32 @@ struct known {
 };
 
 /* One walk over the build scope fills all three lists. */
-static struct known render_deps(struct keys *keys, uint32_t id, bool non_strict, const struct keys_of_element *all)
+static struct known render_deps(const struct keys *keys, struct keys_scratch *scratch, uint32_t id, bool non_strict,
+				const struct keys_of_element *all)
 {
 	struct known known = { true, true, true, false };
 	bool always = keys->graph->elements[id].ops->flags & KINDS_STRICT_REBUILD;
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys->deps); i++) {
-		buf_clear(&keys->deps[i]);
-		buf_adds(&keys->deps[i], HEAD);
+	for (size_t i = 0; i < ARRAY_SIZE(scratch->deps); i++) {
+		buf_clear(&scratch->deps[i]);
+		buf_adds(&scratch->deps[i], HEAD);
 	}
-	mark_strict(keys, id);
-	walk_scope(keys, id);
-	for (uint32_t i = 0; i < keys->scope_count; i++) {
-		uint32_t dep = keys->scope[i];
-		bool with_key = always || keys->strict_marks[dep] == id + 1;
+	mark_strict(keys, scratch, id);
+	walk_scope(keys, scratch, id);
+	for (uint32_t i = 0; i < scratch->scope_count; i++) {
+		uint32_t dep = scratch->scope[i];
+		bool with_key = always || scratch->strict_marks[dep] == id + 1;
 		const struct keys_of_element *has = &all[dep];
 
 		if (with_key && !key_known(&has->weak))
 			known.weak = false;
 		known.strict = known.strict && key_known(&has->strict);
-		add_dep(&keys->deps[KEYS_WEAK], &keys->names[dep], with_key ? &has->weak : NULL);
-		add_dep(&keys->deps[KEYS_STRICT], &keys->names[dep], &has->strict);
+		add_dep(&scratch->deps[KEYS_WEAK], &keys->names[dep], with_key ? &has->weak : NULL);
+		add_dep(&scratch->deps[KEYS_STRICT], &keys->names[dep], &has->strict);
 		if (non_strict) {
 			known.strong = known.strong && key_known(&has->strong);
 			known.strong_differs = known.strong_differs || !key_eq(&has->strong, &has->strict);
-			add_dep(&keys->deps[KEYS_STRONG], &keys->names[dep], &has->strong);
+			add_dep(&scratch->deps[KEYS_STRONG], &keys->names[dep], &has->strong);
 		}
 	}
 	return known;
@@ -359,16 +403,16 @@ static void render_end(struct buf *out, const struct key *weak)
 	buf_addc(out, '}');
 }
 
-static void hash(struct keys *keys, struct buf *deps, const struct key *weak, struct key *ret)
+static void hash(const struct keys_scratch *scratch, struct buf *deps, const struct key *weak, struct key *ret)
 {
 	/* One text in one piece: copying the body costs a twentieth of hashing it. */
-	buf_add(deps, keys->body.data, keys->body.len);
+	buf_add(deps, scratch->body.data, scratch->body.len);
 	render_end(deps, weak);
 	digest_sha256(ret->hash, deps->data, deps->len);
 }
 
-static void strong_key(struct keys *keys, const struct keys_view *view, uint32_t id, const struct known *known,
-		       struct keys_of_element *own)
+static void strong_key(struct keys_scratch *scratch, const struct keys_view *view, uint32_t id,
+		       const struct known *known, struct keys_of_element *own)
 {
 	if (!view || !view->non_strict) {
 		own->strong = own->strict;
@@ -381,47 +425,131 @@ static void strong_key(struct keys *keys, const struct keys_view *view, uint32_t
 	if (!known->strong_differs)
 		own->strong = own->strict;
 	else
-		hash(keys, &keys->deps[KEYS_STRONG], &own->weak, &own->strong);
+		hash(scratch, &scratch->deps[KEYS_STRONG], &own->weak, &own->strong);
+}
+
+/* What remains when the body is rendered and all dependencies have their keys. */
+static void hash_all(const struct keys *keys, struct keys_scratch *scratch, const struct keys_view *view, uint32_t id,
+		     struct keys_of_element *all)
+{
+	struct known known = render_deps(keys, scratch, id, view && view->non_strict, all);
+	struct keys_of_element own = { 0 };
+
+	if (!known.weak)
+		return;
+	hash(scratch, &scratch->deps[KEYS_WEAK], NULL, &own.weak);
+	if (known.strict)
+		hash(scratch, &scratch->deps[KEYS_STRICT], &own.weak, &own.strict);
+	strong_key(scratch, view, id, &known, &own);
+	all[id] = own;
 }
 
 void keys_one(struct keys *keys, const struct keys_view *view, uint32_t element, struct keys_of_element *all)
 {
-	struct keys_of_element own = { 0 };
-	struct known known;
-
 	assert(element < keys->graph->element_count);
-	all[element] = own;
-	if (!render_body(keys, view, element))
-		return;
-	known = render_deps(keys, element, view && view->non_strict, all);
-	if (!known.weak)
-		return;
-	hash(keys, &keys->deps[KEYS_WEAK], NULL, &own.weak);
-	if (known.strict)
-		hash(keys, &keys->deps[KEYS_STRICT], &own.weak, &own.strict);
-	strong_key(keys, view, element, &known, &own);
-	all[element] = own;
+	all[element] = (struct keys_of_element){ 0 };
+	if (render_body(keys, &keys->scratch, view, element))
+		hash_all(keys, &keys->scratch, view, element, all);
+}
+
+/* ---- all of them, in two threads
+ *
+ * Both take the next element of the order; its body needs nobody, and what it depends on was taken before, so waiting
+ * for that cannot go round in a circle: the earliest element in work waits for none.
+ */
+
+/* Below this a second thread costs more than it brings. */
+enum { WORTH_A_THREAD = 256, SPINS = 200 };
+
+struct team {
+	const struct keys *keys;
+	struct keys_of_element *all;
+	atomic_uint next;    /* index into the order */
+	atomic_bool *done;   /* by element */
+};
+
+static void wait_for_deps(struct team *team, uint32_t id)
+{
+	const struct graph_element *element = &team->keys->graph->elements[id];
+
+	for (uint32_t i = 0; i < element->dep_count; i++) {
+		atomic_bool *done = &team->done[element->deps[i].element];
+
+		for (unsigned tries = 0; !atomic_load_explicit(done, memory_order_acquire); tries++)
+			if (tries > SPINS)
+				sched_yield();
+	}
+}
+
+static void work(struct team *team, struct keys_scratch *scratch)
+{
+	const struct keys *keys = team->keys;
+	uint32_t count = keys->graph->element_count, at;
+
+	while ((at = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed)) < count) {
+		uint32_t id = keys->order[at];
+		bool resolved = render_body(keys, scratch, NULL, id);
+
+		wait_for_deps(team, id);
+		if (resolved)
+			hash_all(keys, scratch, NULL, id, team->all);
+		atomic_store_explicit(&team->done[id], true, memory_order_release);
+	}
+}
+
+static void *helper(void *data)
+{
+	struct team *team = data;
+	struct keys_scratch scratch;
+
+	scratch_init(&scratch, team->keys->graph->element_count);
+	work(team, &scratch);
+	scratch_release(&scratch);
+	return NULL;
+}
+
+/* False if there is no second thread to be had. */
+static bool all_in_two_threads(struct keys *keys, struct keys_of_element *all)
+{
+	struct team team = { .keys = keys, .all = all };
+	pthread_t thread;
+
+	team.done = xcalloc(keys->graph->element_count, sizeof(*team.done));
+	if (pthread_create(&thread, NULL, helper, &team) != 0) {
+		free(team.done);
+		return false;
+	}
+	work(&team, &keys->scratch);
+	pthread_join(thread, NULL);
+	free(team.done);
+	return true;
 }
 
 void keys_all(struct keys *keys, const struct keys_view *view, struct keys_of_element *all)
 {
-	memset(all, 0, keys->graph->element_count * sizeof(*all));
-	for (uint32_t i = 0; i < keys->graph->element_count; i++)
+	uint32_t count = keys->graph->element_count;
+
+	memset(all, 0, count * sizeof(*all));
+	/* The functions of a view are the caller's, and need not bear two threads. */
+	if (!view && count >= WORTH_A_THREAD && all_in_two_threads(keys, all))
+		return;
+	for (uint32_t i = 0; i < count; i++)
 		keys_one(keys, view, keys->order[i], all);
 }
 
 bool keys_text(struct keys *keys, const struct keys_view *view, uint32_t element, enum keys_strength strength,
 	       const struct keys_of_element *all, struct buf *out)
 {
+	struct keys_scratch *scratch = &keys->scratch;
 	struct known known;
 
-	if (!render_body(keys, view, element))
+	if (!render_body(keys, scratch, view, element))
 		return false;
-	known = render_deps(keys, element, true, all);
+	known = render_deps(keys, scratch, element, true, all);
 	if (!known.weak || (strength == KEYS_STRICT && !known.strict) || (strength == KEYS_STRONG && !known.strong))
 		return false;
-	buf_add(out, keys->deps[strength].data, keys->deps[strength].len);
-	buf_add(out, keys->body.data, keys->body.len);
+	buf_add(out, scratch->deps[strength].data, scratch->deps[strength].len);
+	buf_add(out, scratch->body.data, scratch->body.len);
 	render_end(out, strength == KEYS_WEAK ? NULL : &all[element].weak);
 	return true;
 }

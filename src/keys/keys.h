@@ -8,8 +8,8 @@
  *           artifact that was found by its weak key
  *
  * keys_all works level by level in dependency order, with scratch memory of its own; nothing is kept per element but
- * the keys, because a million elements must fit.  Any process; a struct keys belongs to one thread at a time, several
- * of them may read one graph.
+ * the keys and its name as JSON, because a million elements must fit.  Any process; a struct keys belongs to one thread
+ * at a time, several of them may read one graph.
  */
 #ifndef KEYS_KEYS_H
 #define KEYS_KEYS_H
@@ -42,7 +42,7 @@ struct keys *keys_new(const struct graph *graph);
 void keys_free(struct keys *keys);
 
 /* Keys of every element, dependencies first.  all has graph->element_count entries and is overwritten.  view may be
- * NULL: the graph as loaded, a strict plan. */
+ * NULL: the graph as loaded, a strict plan; then, in a large graph, a second thread helps, which has ended on return. */
 void keys_all(struct keys *keys, const struct keys_view *view, struct keys_of_element *all);
 /* Keys of one element from those of its build closure, which are in all already; for what changed later. */
 void keys_one(struct keys *keys, const struct keys_view *view, uint32_t element, struct keys_of_element *all);

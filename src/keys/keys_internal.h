@@ -30,24 +30,29 @@ struct keys_name {
 	uint32_t len_bytes;
 };
 
+/* What one thread works with. */
+struct keys_scratch {
+	uint32_t *scope, scope_count; /* build scope of the last element walked */
+	uint32_t *marks, mark;        /* by element: the last walk that met it */
+	uint32_t *strict_marks;       /* by element: the dependant (id + 1) that was last seen to be strict about it */
+	struct keys_frame {
+		uint32_t element, next;
+	} *stack;
+	struct keys_cache cache;
+	struct buf body;    /* what the keys of an element share */
+	struct buf deps[3]; /* by enum keys_strength: text up to and with the dependencies */
+};
+
 struct keys {
 	const struct graph *graph;
 	struct arena arena;
 	struct keys_name *names;    /* by element */
 	struct keys_name *warnings; /* fatal-warnings as JSON, by project */
-	uint32_t *order;            /* all elements, dependencies first */
-	uint32_t *strict_marks;     /* by element: the dependant (id + 1) that was last seen to be strict about it */
+	uint32_t *order;            /* all elements, level by level: each after all that it depends on */
 	/* Runtime dependencies of element i: run_deps[run_start[i]] to run_deps[run_start[i + 1] - 1].  The build scope is
 	 * walked once for every element, and this is a twentieth of the memory that the graph's own edges take. */
 	uint32_t *run_start, *run_deps;
-	uint32_t *scope, scope_count; /* build scope of the last element walked */
-	uint32_t *marks, mark;        /* by element: the last walk that met it */
-	struct keys_frame {
-		uint32_t element, next;
-	} *stack;
-	struct keys_cache cache;
-	struct buf body;            /* what both keys of an element share */
-	struct buf deps[3];         /* by enum keys_strength: text up to and with the dependencies */
+	struct keys_scratch scratch; /* of the calling thread */
 };
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "base/diag.h"
 #include "keys/keys.h"
-#include "kinds/kinds.h"
+#include "kinds/element_configs.h"
 #include "yaml/vars.h"
 #include "yaml/yaml.h"
 
@@ -373,12 +373,106 @@ static void test_source_keys(void **state)
 	keys_free(keys);
 }
 
+/* ---- a graph large enough for two threads */
+
+enum { MANY = 700 };
+
+static void make_large(struct graph *graph, const struct yaml_node *public_data)
+{
+	static struct kinds_stack config;
+	uint32_t seed = 7;
+
+	graph_init(graph);
+	graph_add_project(graph);
+	graph->projects[0].name = "p";
+	for (uint32_t i = 0; i < MANY; i++) {
+		uint32_t id = graph_add_element(graph), count;
+		struct graph_element *element = &graph->elements[id];
+
+		seed = seed * 1664525 + 1013904223;
+		count = MIN(i, seed >> 29);
+		element->name = arena_printf(&graph->arena, "e%u.bst", i);
+		element->ops = kinds_find_element(i % 7 ? "stack" : "filter"); /* some are strict about all */
+		element->config = &config;
+		element->public_data = public_data;
+		element->deps = ARENA_ARRAY(&graph->arena, struct graph_dep, count);
+		for (uint32_t k = 0; k < count; k++) {
+			seed = seed * 1664525 + 1013904223;
+			element->deps[element->dep_count++] = (struct graph_dep){
+				.element = (seed >> 8) % i, .type = (uint8_t)(1 + (seed >> 28) % 3), .path = "x",
+				.strict = (seed >> 20) % 5 == 0 };
+		}
+	}
+	/* Stacks have no text of their own; filters need theirs. */
+	for (uint32_t i = 0; i < MANY; i += 7)
+		graph->elements[i].config = arena_alloc(&graph->arena, sizeof(struct kinds_filter));
+}
+
+static void test_two_threads_agree_with_one(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct keys_view plain = { 0 }; /* any view means one thread */
+	struct graph graph;
+	struct keys *keys;
+	static struct keys_of_element one[MANY], two[MANY];
+
+	make_large(&graph, fixture->graph.elements[A].public_data);
+	keys = keys_new(&graph);
+	keys_all(keys, &plain, one);
+	for (int round = 0; round < 5; round++) {
+		keys_all(keys, NULL, two);
+		assert_memory_equal(one, two, sizeof(one));
+	}
+	assert_true(key_known(&one[MANY - 1].strict));
+	keys_free(keys);
+	graph_release(&graph);
+}
+
+/* The walk of this room gives what the graph's own gives, in the same order. */
+static void test_build_scope(void **state)
+{
+	struct fixture *fixture = *state;
+	struct buf text = BUF_INIT, wanted = BUF_INIT;
+	struct graph_walk walk = { 0 };
+	struct graph graph;
+	struct keys *keys;
+	static struct keys_of_element all[MANY];
+
+	make_large(&graph, fixture->graph.elements[A].public_data);
+	keys = keys_new(&graph);
+	keys_all(keys, NULL, all);
+	for (uint32_t i = 0; i < MANY; i++) {
+		const char *at;
+
+		buf_clear(&text);
+		assert_true(keys_text(keys, NULL, i, KEYS_STRICT, all, &text));
+		at = strstr(text.data, "\"dependencies\":[") + strlen("\"dependencies\":[");
+		graph_walk_scope(&walk, &graph, i, GRAPH_SCOPE_BUILD);
+		for (uint32_t k = 0; k < walk.count; k++) {
+			char hex[DIGEST_HEX + 1];
+
+			buf_clear(&wanted);
+			digest_to_hex(hex, all[walk.ids[k]].strict.hash);
+			buf_printf(&wanted, "%s[\"p\",\"e%u.bst\",\"%s\"]", k ? "," : "", walk.ids[k], hex);
+			assert_int_equal(strncmp(at, wanted.data, wanted.len), 0);
+			at += wanted.len;
+		}
+		assert_int_equal(*at, ']');
+	}
+	graph_walk_release(&walk);
+	buf_release(&wanted);
+	buf_release(&text);
+	keys_free(keys);
+	graph_release(&graph);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strict_keys_are_those_of_bst), cmocka_unit_test(test_text_is_what_was_hashed),
 		cmocka_unit_test(test_weak_text),		      cmocka_unit_test(test_refs_found_later),
 		cmocka_unit_test(test_non_strict),		      cmocka_unit_test(test_source_keys),
+		cmocka_unit_test(test_two_threads_agree_with_one), cmocka_unit_test(test_build_scope),
 	};
 
 	return cmocka_run_group_tests_name("keys", tests, setup, teardown);
