@@ -165,16 +165,20 @@ enum {
 /* The REAPI digest of the directory path (relative to dirfd; its last component may not be a symlink), stored with all
  * below unless CAS_IMPORT_HASH_ONLY.  The peer's rules: names sorted, the owner's execute bit, symlinks as they are,
  * empty directories kept; sockets, FIFOs and devices are left out (as its daemon does).  If path is a regular file: a
- * directory with just that file under its base name.  statcache may be NULL.
+ * directory with just that file under its base name.  With CAS_IMPORT_HASH_ONLY cas may be NULL, and statcache (may be
+ * NULL; for absolute paths) answers for trees that have not changed, without reading a file or a directory; then several
+ * threads may call this with one statcache.
  * diag ("cas" domain) names the file that could not be read. */
 int cas_import(struct cas *cas, int dirfd, const char *path, unsigned flags, struct cas_statcache *statcache,
 	       struct digest *ret, struct diag *diag);
 
-/* The stat cache, one file (<cachedir>/millrace/statcache), read at open by mapping it, written back as a whole at
- * _save through a rename, so that concurrent sessions lose at most entries, never correctness.  A file whose mtime or
- * ctime is not clearly older than the moment it was hashed is never remembered (git's racy timestamps). */
+/* The stat cache, one file (<cachedir>/millrace/statcache), mapped at open, written back as a whole at _save through a
+ * rename, so that concurrent sessions lose at most entries, never correctness.  A file whose ctime is not clearly older
+ * than the moment it was hashed is never remembered (git's racy timestamps).  _get and _put are for single files (patches);
+ * trees go through cas_import.  get, put and cas_import may be called from several threads; new, save and free not.
+ * _new never fails for a missing or damaged file: the cache is empty then. */
 int cas_statcache_new(struct cas_statcache **ret, const char *cachedir);
-/* Digest of the regular file or directory tree described by st at this absolute path; false if not known or changed. */
+/* Digest of the regular file described by st at this absolute path; false if not known or changed. */
 bool cas_statcache_get(struct cas_statcache *cache, const char *path, const struct stat *st, struct digest *ret);
 /* asked_ns: CLOCK_REALTIME in nanoseconds before the file was read. */
 void cas_statcache_put(struct cas_statcache *cache, const char *path, const struct stat *st, int64_t asked_ns,

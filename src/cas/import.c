@@ -13,15 +13,23 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "cas/cas_internal.h"
+#include "cas/statcache_internal.h"
 
 struct import {
 	struct cas *cas;
 	unsigned flags;
 	struct diag *diag;
 	struct buf path; /* of what is being read, for messages */
+	size_t root_len; /* of the root's own path */
 	struct buf scratch;
+	struct statcache_walk walk;
 };
+
+/* Path below the root of what is being read. */
+static const char *below_root(const struct import *import)
+{
+	return import->path.data + import->root_len + 1;
+}
 
 /* Entries of one directory while it is read; names and targets are heap texts. */
 struct listing {
@@ -110,6 +118,30 @@ int cas_take_fd(struct cas *cas, int dirfd, const char *name, int fd, struct dig
 	return r == 1 ? cas_put_fd(cas, fd, ret) : r;
 }
 
+static void describe_file(const struct import *import, const struct stat *st, struct cas_entry *entry)
+{
+	entry->type = CAS_FILE;
+	entry->executable = st->st_mode & S_IXUSR;
+	if (import->flags & CAS_IMPORT_MTIMES) {
+		entry->has_mtime = true;
+		entry->mtime = mtime_of(st);
+	}
+}
+
+/* Is it a file that was hashed before and is unchanged?  Then it need not be opened. */
+static bool known_file(struct import *import, int dirfd, struct cas_entry *entry)
+{
+	struct stat st;
+
+	if (!import->walk.cache || !import->walk.file_count ||
+	    fstatat(dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    !statcache_file(&import->walk, below_root(import), &st, &entry->digest))
+		return false;
+	describe_file(import, &st, entry);
+	statcache_note(&import->walk, CAS_FILE, entry->name, &st, &entry->digest);
+	return true;
+}
+
 /* 0, or 1 if it is nothing that can be kept. */
 static int import_file(struct import *import, int dirfd, struct cas_entry *entry)
 {
@@ -125,22 +157,25 @@ static int import_file(struct import *import, int dirfd, struct cas_entry *entry
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return 1;
-	entry->type = CAS_FILE;
-	entry->executable = st.st_mode & S_IXUSR;
-	if (import->flags & CAS_IMPORT_MTIMES) {
-		entry->has_mtime = true;
-		entry->mtime = mtime_of(&st);
+	describe_file(import, &st, entry);
+	if (import->flags & CAS_IMPORT_HASH_ONLY) {
+		r = hash_only(fd, &st, &entry->digest);
+		if (r == 0)
+			statcache_note(&import->walk, CAS_FILE, entry->name, &st, &entry->digest);
+		return r;
 	}
-	if (import->flags & CAS_IMPORT_HASH_ONLY)
-		return hash_only(fd, &st, &entry->digest);
 	if (import->flags & CAS_IMPORT_MOVE)
 		r = move_file(import->cas, dirfd, entry->name, fd, &st, &entry->digest);
 	return r == 1 ? cas_put_fd(import->cas, fd, &entry->digest) : r;
 }
 
-static int import_symlink(int dirfd, struct cas_entry *entry)
+static int import_symlink(struct import *import, int dirfd, struct cas_entry *entry)
 {
 	char target[CAS_TARGET_MAX + 2];
+	struct stat st;
+
+	if (import->walk.cache && fstatat(dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
 	ssize_t n = readlinkat(dirfd, entry->name, target, sizeof target);
 
 	if (n < 0)
@@ -149,6 +184,8 @@ static int import_symlink(int dirfd, struct cas_entry *entry)
 		return -ENAMETOOLONG;
 	entry->type = CAS_SYMLINK;
 	entry->target = xstrndup(target, (size_t)n);
+	if (import->walk.cache)
+		statcache_note(&import->walk, CAS_SYMLINK, entry->name, &st, NULL);
 	return 0;
 }
 
@@ -158,10 +195,23 @@ static int import_subdirectory(struct import *import, int dirfd, struct cas_entr
 {
 	int fd = openat(dirfd, entry->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
+	struct stat st;
+	int r;
+
 	if (fd < 0)
 		return -errno;
+	if (import->walk.cache && fstat(fd, &st) < 0) {
+		r = -errno;
+		close_fd(fd);
+		return r;
+	}
 	entry->type = CAS_DIRECTORY;
-	return import_directory(import, fd, depth + 1, &entry->digest);
+	/* noted as it was before its names were read: a change meanwhile shows next time */
+	if (import->walk.cache)
+		statcache_note(&import->walk, CAS_DIRECTORY, entry->name, &st, NULL);
+	r = import_directory(import, fd, depth + 1, &entry->digest);
+	statcache_up(&import->walk);
+	return r;
 }
 
 /* 0, or 1 for what is left out: sockets, FIFOs, devices. */
@@ -175,9 +225,9 @@ static int import_entry(struct import *import, int dirfd, struct cas_entry *entr
 		d_type = IFTODT(st.st_mode);
 	}
 	if (d_type == DT_REG)
-		return import_file(import, dirfd, entry);
+		return known_file(import, dirfd, entry) ? 0 : import_file(import, dirfd, entry);
 	if (d_type == DT_LNK)
-		return import_symlink(dirfd, entry);
+		return import_symlink(import, dirfd, entry);
 	if (d_type == DT_DIR)
 		return import_subdirectory(import, dirfd, entry, depth);
 	return 1;
@@ -281,6 +331,26 @@ static int import_one(struct import *import, int dirfd, const char *path, struct
 	return r < 0 ? fail(import, r) : 0;
 }
 
+/* Takes fd.  A tree known from the stat cache is not read at all. */
+static int import_root(struct import *import, int fd, const char *path, struct cas_statcache *cache, struct digest *ret)
+{
+	char kind = import->flags & CAS_IMPORT_MTIMES ? 'w' : 't';
+	struct stat st;
+	int r;
+
+	if (!cache || !(import->flags & CAS_IMPORT_HASH_ONLY) || *path != '/' || fstat(fd, &st) < 0)
+		return import_directory(import, fd, 0, ret);
+	if (statcache_match(cache, kind, path, fd, &st, ret)) {
+		close_fd(fd);
+		return 0;
+	}
+	statcache_begin(&import->walk, cache, kind, path, &st);
+	r = import_directory(import, fd, 0, ret);
+	statcache_up(&import->walk);
+	statcache_end(&import->walk, r == 0 ? ret : NULL);
+	return r;
+}
+
 int cas_import(struct cas *cas, int dirfd, const char *path, unsigned flags, struct cas_statcache *statcache,
 	       struct digest *ret, struct diag *diag)
 {
@@ -289,9 +359,10 @@ int cas_import(struct cas *cas, int dirfd, const char *path, unsigned flags, str
 	int fd, r;
 
 	buf_adds(&import.path, path);
+	import.root_len = import.path.len;
 	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0)
-		r = import_directory(&import, fd, 0, ret);
+		r = import_root(&import, fd, path, statcache, ret);
 	else if (errno == ENOTDIR)
 		r = import_one(&import, dirfd, path, ret);
 	else

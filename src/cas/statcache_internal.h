@@ -1,0 +1,43 @@
+/* Between import.c and statcache.c: recording a tree while it is read, and recognising it again. */
+#ifndef CAS_STATCACHE_INTERNAL_H
+#define CAS_STATCACHE_INTERNAL_H
+
+#include "base/map.h"
+#include "cas/cas_internal.h"
+
+/* What stat says, in one number: inode, size, times, mode. Never 0. */
+uint64_t statcache_signature(const struct stat *st);
+
+struct statcache_seen {
+	uint64_t signature;
+	struct digest digest;
+};
+
+/* A walk that records; the zeroed one records nothing. */
+struct statcache_walk {
+	struct cas_statcache *cache;
+	char *key;
+	int64_t asked_ns;     /* when it began */
+	struct buf record;
+	struct strmap old;    /* path below the root -> index of files, from the last time */
+	struct statcache_seen *files;
+	size_t file_count, file_cap;
+	struct arena arena;
+};
+
+/* Is the tree at path (open at fd, described by st) as it was?  Then ret is its digest. */
+bool statcache_match(struct cas_statcache *cache, char kind, const char *path, int fd, const struct stat *st,
+		     struct digest *ret);
+/* Begins recording; what is still known of single files is at hand through statcache_file. */
+void statcache_begin(struct statcache_walk *walk, struct cas_statcache *cache, char kind, const char *path,
+		     const struct stat *st);
+/* Digest of the file at relative path `name`, if it is as it was. */
+bool statcache_file(const struct statcache_walk *walk, const char *name, const struct stat *st, struct digest *ret);
+/* Notes an entry: CAS_FILE with its digest, CAS_SYMLINK, or CAS_DIRECTORY, whose entries follow until statcache_up. */
+void statcache_note(struct statcache_walk *walk, enum cas_type type, const char *name, const struct stat *st,
+		    const struct digest *digest);
+void statcache_up(struct statcache_walk *walk);
+/* Ends recording; digest NULL: it failed, forget it. */
+void statcache_end(struct statcache_walk *walk, const struct digest *digest);
+
+#endif
