@@ -322,9 +322,8 @@ static int run(struct build *build, struct diag *diag)
 	int r = 0;
 
 	if (build->kind->configure)
-		r = build->kind->configure(build, diag);
-	if (r >= 0)
-		r = make_sandbox(build, diag);
+		build->kind->configure(build);
+	r = make_sandbox(build, diag);
 	if (r < 0)
 		return r;
 	log_environment(build);

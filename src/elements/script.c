@@ -1,7 +1,7 @@
 /* script: commands over staged dependencies, the root writable unless told otherwise (the peer's scriptelement.py). */
 #include "elements/elements_internal.h"
 
-static int configure(struct build *build, struct diag *diag)
+static void configure(struct build *build)
 {
 	const struct kinds_script *config = build->element->config;
 
@@ -9,7 +9,6 @@ static int configure(struct build *build, struct diag *diag)
 	build->environment = build->element->environment;
 	build->environment_count = build->element->environment_count;
 	build->marked[build->marked_count++] = config->install_root;
-	return 0;
 }
 
 static int integrate_all(struct build *build, struct diag *diag)

@@ -34,15 +34,17 @@ void graph_release(struct graph *graph)
 	*graph = (struct graph){ 0 };
 }
 
-/* Makes room for one more item.  A capacity of 0 with items means that the array went into the arena: it must not be
+/* Makes room for one more item.  A capacity of 0 means that the array is empty or went into the arena: it must not be
  * reallocated, so it moves out again. */
 static void *room_for_one(void *array, uint32_t count, size_t *cap, size_t size_bytes)
 {
 	void *moved = array;
 
-	if (*cap == 0 && count > 0) {
-		*cap = (size_t)count * 2;
-		moved = memcpy(xcalloc(*cap, size_bytes), array, count * size_bytes);
+	if (*cap == 0) {
+		*cap = MAX((size_t)count * 2, 16);
+		moved = xcalloc(*cap, size_bytes);
+		if (count > 0)
+			memcpy(moved, array, count * size_bytes);
 	}
 	moved = util_grow(moved, cap, (size_t)count + 1, size_bytes);
 	memset((char *)moved + count * size_bytes, 0, size_bytes);

@@ -437,7 +437,7 @@ static int check_not_included(struct loaded_project *project, const struct yaml_
 	for (const char *const *key = not_included_keys; *key; key++) {
 		const struct yaml_node *node = yaml_get(config, *key);
 
-		if (!node || !node->file || node->file == own || node->file == builtin)
+		if (!node || (!yaml_is_scalar(node) && node->count == 0) || !node->file || node->file == own || node->file == builtin)
 			continue;
 		yaml_error(diag, node, "invalid-data", "Unexpected key: %s", *key);
 		diag_detail(diag, "The '%s' configuration must be specified in project.conf", *key);

@@ -220,12 +220,14 @@ static void keep_variables(struct making *m)
 	uint32_t count = 0;
 	const struct yaml_var *sorted = yaml_vars_sorted(&m->vars, m->arena, &count);
 	struct graph_pair *pairs = ARENA_ARRAY(m->arena, struct graph_pair, count);
+	const char *max_jobs;
 
 	for (uint32_t i = 0; i < count; i++)
 		pairs[i] = (struct graph_pair){ sorted[i].name, sorted[i].text };
 	m->to.variables = pairs;
 	m->to.variable_count = count;
-	m->to.max_jobs = (uint32_t)strtoul(graph_variable(&m->to, "max-jobs"), NULL, 10);
+	max_jobs = graph_variable(&m->to, "max-jobs");
+	m->to.max_jobs = max_jobs ? (uint32_t)strtoul(max_jobs, NULL, 10) : 1;
 }
 
 static int make_variables(struct making *m)
@@ -250,14 +252,20 @@ static int make_variables(struct making *m)
 	return 0;
 }
 
-/* Of a junction, only what its key needs. */
+/* Of a junction, all of them if they can be resolved, else what its key needs. */
 static int make_lazy_variables(struct making *m)
 {
 	const struct yaml_node *build_root = yaml_get(m->lazy_variables, "build-root");
+	struct yaml_vars_base *base = NULL;
 	struct graph_pair *pair;
-	int r;
+	int r = yaml_vars_base_new(m->arena, m->lazy_variables, &base, NULL);
 
-	if (!build_root)
+	if (r >= 0)
+		r = yaml_vars_init(&m->vars, m->arena, base, NULL, NULL);
+	if (r >= 0)
+		keep_variables(m);
+	yaml_vars_base_free(base);
+	if (r >= 0 || !build_root)
 		return 0;
 	if ((r = conf_expand(m->project->load, m->lazy_variables, build_root, &build_root, m->diag)) < 0)
 		return r;
@@ -485,10 +493,12 @@ static int make(struct making *m)
 	return make_deps(m);
 }
 
-static void place(struct making *m)
+static int place(struct making *m)
 {
 	struct load_element *from = m->from;
 	struct graph *graph = m->project->load->graph;
+	struct kinds_context ctx = context_of(m);
+	int r = 0;
 
 	if (!m->to.description)
 		m->to.description = "";
@@ -496,9 +506,11 @@ static void place(struct making *m)
 		from->early = arena_memdup(m->arena, &m->to, sizeof(m->to));
 		if (strcmp(from->kind, "link") == 0)
 			from->link_target = ((const struct kinds_link *)m->to.config)->target_node;
+		r = kinds_finish_element(&ctx, from->early);
 	}
 	if (from->id != GRAPH_NONE)
 		graph->elements[from->id] = m->to;
+	return r;
 }
 
 int element_configure(struct load_element *element, struct diag *diag)
@@ -507,7 +519,6 @@ int element_configure(struct load_element *element, struct diag *diag)
 	struct making m = { .from = element, .project = project, .arena = project->load->arena, .diag = diag };
 	int r = 0;
 
-	element->configured = true;
 	if (element->early) { /* it was needed while loading */
 		if (element->id != GRAPH_NONE)
 			project->load->graph->elements[element->id] = *element->early;
@@ -522,8 +533,8 @@ int element_configure(struct load_element *element, struct diag *diag)
 	if (r >= 0)
 		r = make(&m);
 	if (r >= 0)
-		place(&m);
-	else
+		r = place(&m);
+	if (r < 0)
 		diag_element(diag, element->full_name);
 	return r;
 }

@@ -220,7 +220,8 @@ static int configure_from(visit_stack *stack, struct load_element *target, struc
 {
 	int r = 0;
 
-	if (!target->configured) {
+	if (target->colour != DONE) {
+		target->colour = DONE;
 		*items_add(stack) = (struct visit){ .element = target };
 		r = element_configure(target, diag);
 	}
@@ -234,8 +235,9 @@ static int configure_from(visit_stack *stack, struct load_element *target, struc
 			continue;
 		}
 		next = element->deps[top->next++].element;
-		if (next->configured)
+		if (next->colour == DONE)
 			continue;
+		next->colour = DONE;
 		*items_add(stack) = (struct visit){ .element = next };
 		r = element_configure(next, diag);
 	}

@@ -260,7 +260,6 @@ struct load_element {
 	/* order.c */
 	uint32_t mark, level, low, rank, merge_index;
 	uint8_t colour;
-	bool configured;
 };
 
 /* deps.c */
