@@ -14,7 +14,12 @@
 
 #include "state/state_internal.h"
 
-enum { JOURNAL_MIN = 1 << 20, JOURNAL_PER_ELEMENT = 2048 };
+enum {
+	JOURNAL_MIN = 1 << 20,
+	JOURNAL_PER_ELEMENT = 2048,
+	POPULATE_FIRST = 64 << 10, /* bytes made ready ahead of the head, doubled each time */
+	POPULATE_MOST = 1 << 20
+};
 
 /* --- writer --- */
 
@@ -69,6 +74,8 @@ static int journal_start(struct state *state)
 	state->fd = fd;
 	state->journal = map;
 	state->position = STATE_HEADER_BYTES;
+	state->populated = 0;
+	state->populate_bytes = POPULATE_FIRST;
 	header(state)->magic = STATE_MAGIC;
 	atomic_store_explicit(&header(state)->head, state->position, memory_order_release);
 	return 0;
@@ -135,6 +142,19 @@ static void apply_all(struct state *state, const char *bytes, size_t size_bytes,
 	assert(size_bytes == 0);
 }
 
+/* Has the kernel make pages ready many at a time: a page fault for every twentieth record costs more than the records.
+ * A kernel that does not know how (before 5.14) faults one by one. */
+static void populate(struct state *state, uint64_t upto)
+{
+	while (state->populated < upto) {
+		uint64_t bytes = MIN(state->populate_bytes, state->journal_bytes - state->populated);
+
+		(void)madvise(state->journal + state->populated, bytes, MADV_POPULATE_WRITE);
+		state->populated += bytes;
+		state->populate_bytes = MIN(state->populate_bytes * 2, (uint64_t)POPULATE_MOST);
+	}
+}
+
 int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t size_bytes, uint32_t count)
 {
 	char *to;
@@ -149,6 +169,8 @@ int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t
 	if (size_bytes > state->journal_bytes - state->position)
 		return -ENOSPC;
 	apply_all(state, bytes, size_bytes, count);
+	if (state->position + size_bytes > state->populated)
+		populate(state, state->position + size_bytes);
 	to = state->journal + state->position;
 	memcpy(to, bytes, size_bytes);
 	for (size_t done = 0; done < size_bytes;) {

@@ -47,6 +47,7 @@ struct state {
 	int fd;
 	bool writer;
 	uint64_t position; /* writer: head; reader: cursor */
+	uint64_t populated, populate_bytes; /* writer: journal bytes whose pages are there; how many next */
 	uint32_t epoch, incarnation;
 	struct buf kept; /* reader: changes sent and not yet met in the journal */
 	size_t kept_next;

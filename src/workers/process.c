@@ -118,8 +118,9 @@ static void signal_process(struct process *process, int signal)
 
 void process_kill(struct process *process, enum pool_end end, const char *why)
 {
-	pid_t *pids;
-	size_t count;
+	bool idle = process->slot != POOL_NO_SLOT && process->pool->slots[process->slot].queue.count == 0;
+	pid_t *pids = NULL;
+	size_t count = 0;
 
 	if (process->state == PROCESS_KILLED)
 		return;
@@ -128,8 +129,9 @@ void process_kill(struct process *process, enum pool_end end, const char *why)
 	process->why = why;
 	loop_timer_clear(&process->timer);
 	/* The worker first, so that it starts nothing more; what it had becomes our child (we are a subreaper) and is found
-	 * again when the worker has been reaped. */
-	count = descend_find(process->pid, &pids);
+	 * again when the worker has been reaped.  An idle worker has nothing below it (job.c saw to that). */
+	if (!idle)
+		count = descend_find(process->pid, &pids);
 	signal_process(process, SIGKILL);
 	for (size_t i = 0; i < count; i++)
 		kill(pids[i], SIGKILL);
