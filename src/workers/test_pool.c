@@ -41,6 +41,7 @@ enum job_type {
 	JOB_PING,    /* waits flags ms */
 	JOB_FDS,     /* done if it has no descriptor above 2 but its own */
 	JOB_SIGNALS, /* done if signals are as promised */
+	JOB_HUNGRY,  /* takes much memory in its arena, speaks, changes */
 	JOB_TYPES
 };
 
@@ -223,6 +224,14 @@ static int run_signals(struct worker_job *job)
 	return 0;
 }
 
+static int run_hungry(struct worker_job *job)
+{
+	for (int i = 0; i < 20; i++)
+		memset(arena_alloc(job->arena, 10000), 1, 10000);
+	worker_say(job, WIRE_INFO, "%s", arena_printf(job->arena, "job %llu", (unsigned long long)job->id));
+	return run_change(job);
+}
+
 static const struct worker_type types[JOB_TYPES] = {
 	[JOB_EMPTY] = { .name = "empty", .run = NULL },
 	[JOB_CHANGE] = { .name = "change", .run = run_change },
@@ -243,6 +252,7 @@ static const struct worker_type types[JOB_TYPES] = {
 	[JOB_PING] = { .name = "ping", .run = run_ping },
 	[JOB_FDS] = { .name = "fds", .run = run_fds },
 	[JOB_SIGNALS] = { .name = "signals", .run = run_signals },
+	[JOB_HUNGRY] = { .name = "hungry", .run = run_hungry },
 };
 static struct worker_type filled_types[JOB_TYPES];
 
@@ -866,6 +876,43 @@ static void test_manners(void **unused UNUSED)
 	close_bench(&bench);
 }
 
+/* Private memory of a worker, in KiB. */
+static long private_kib(pid_t pid)
+{
+	char path[64], line[256];
+	long kib, total = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Private_Dirty: %ld", &kib) == 1)
+			total += kib;
+	if (file)
+		fclose(file);
+	return total;
+}
+
+/* A worker that has done thousands of jobs holds no more than one that has done a hundred. */
+static void test_memory_stays_flat(void **unused UNUSED)
+{
+	struct bench bench;
+	long early = 0, late;
+
+	open_bench(&bench, POOL_WORKERS);
+	assert_int_equal(pool_spawn(bench.pool, 0), 0);
+	assert_int_equal(pool_spawn(bench.pool, 1), 0);
+	for (uint32_t i = 0; i < 6000; i++) {
+		run_one(&bench, i % 2, JOB_HUNGRY, i % ELEMENTS, 0);
+		if (i == 200)
+			early = private_kib(pool_pid(bench.pool, 0));
+	}
+	late = private_kib(pool_pid(bench.pool, 0));
+	if (late > early + 64)
+		fail_msg("%ld KiB after 100 jobs, %ld after 3,000", early, late);
+	close_bench(&bench);
+}
+
 /* Many workers, many jobs, random deaths: every job ends exactly once. */
 static void test_many(void **unused UNUSED)
 {
@@ -899,7 +946,7 @@ int main(void)
 		cmocka_unit_test(test_descendants), cmocka_unit_test(test_parent_killed),
 		cmocka_unit_test(test_suspend),	    cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_window),	    cmocka_unit_test(test_manners),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_memory_stays_flat), cmocka_unit_test(test_many),
 	};
 
 	worker_test_hook = die_hook;

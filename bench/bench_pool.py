@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""bench_pool.py MODE [--workers N] [--jobs N] [--heap MB] [--dirty MB]: the same empty jobs with Python's multiprocessing.
+
+MODE: process, one multiprocessing.Process forked for each job, its result through a pipe, as BuildStream 1 did;
+pool, multiprocessing.Pool and imap with one job a message.  --heap and --dirty as in bench_pool.c.
+Prints one line of JSON with the same names.
+"""
+import argparse
+import json
+import multiprocessing
+import time
+
+HOT = {"next": 0}
+
+
+def empty(number):
+    return number
+
+
+def empty_process(pipe, number):
+    pipe.send(number)
+    pipe.close()
+
+
+def dirty(heap, size):
+    at = HOT["next"]
+    for _ in range(size // 100 // 4096):
+        heap[at] = (heap[at] + 1) & 255
+        at = (at + 4096) % size
+    HOT["next"] = at
+
+
+def run_processes(context, args, heap):
+    """At most args.workers at a time, as a scheduler would."""
+    running, started, done = [], 0, 0
+    while done < args.jobs:
+        while started < args.jobs and len(running) < args.workers:
+            ours, theirs = context.Pipe(False)
+            child = context.Process(target=empty_process, args=(theirs, started))
+            child.start()
+            theirs.close()
+            running.append((ours, child))
+            started += 1
+            dirty(heap, args.dirty << 20)
+        ready = set(multiprocessing.connection.wait([pipe for pipe, _ in running]))
+        for pipe, child in [pair for pair in running if pair[0] in ready]:
+            pipe.recv()
+            pipe.close()
+            child.join()
+            running.remove((pipe, child))
+            done += 1
+
+
+def run_pool(context, args, heap):
+    with context.Pool(args.workers) as pool:
+        for _ in pool.imap(empty, range(args.jobs)):
+            dirty(heap, args.dirty << 20)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mode", choices=["process", "pool"])
+    for name, default in [("workers", 1), ("jobs", 1000), ("heap", 0), ("dirty", 0)]:
+        parser.add_argument("--" + name, type=int, default=default)
+    args = parser.parse_args()
+    heap = bytearray(b"\1") * (args.heap << 20)
+    context = multiprocessing.get_context("fork")
+    start = time.perf_counter()
+    (run_processes if args.mode == "process" else run_pool)(context, args, heap)
+    wall_us = (time.perf_counter() - start) * 1e6
+    print(json.dumps({"mode": "python " + args.mode, "workers": args.workers, "jobs": args.jobs, "heap_mb": args.heap,
+                      "dirty_mb": args.dirty, "us_per_job": round(wall_us / args.jobs, 3),
+                      "jobs_per_s": round(args.jobs / wall_us * 1e6)}))
+
+
+if __name__ == "__main__":
+    import multiprocessing.connection
+    main()
