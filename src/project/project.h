@@ -146,7 +146,7 @@ void project_loader_free(struct project_loader *loader);
 
 /* Fills graph (from graph_init; not frozen).  Returns 0 when everything is loaded, PROJECT_NEEDS (see project_needs),
  * or negative with diag.  After PROJECT_NEEDS call it again with the same graph, thawed if it was frozen meanwhile.
- * What it fills: all of struct graph_element and graph_project but keys' texts (graph_project.fatal_warnings_json). */
+ * What it fills: all of struct graph_element and graph_project. */
 int project_load(struct project_loader *loader, struct graph *graph, struct diag *diag);
 /* The batch after PROJECT_NEEDS; valid until the next project_load. */
 const struct project_need *project_needs(const struct project_loader *loader, uint32_t *ret_count);
