@@ -12,8 +12,9 @@
 #endif
 
 /* Relative to the directory of the executable: installed beside it, or in the build tree. */
-static const char *const places[] = { "../lib/millrace", ".", "sources", "remote", "../sources", "../remote",
-				      "../src/sources", "../src/remote", "../../src/sources", "../../src/remote" };
+static const char *const places[] = { "../lib/millrace", ".", "sources", "session", "remote", "../sources", "../session", "../remote",
+				      "../src/sources", "../src/session", "../src/remote", "../../src/sources",
+				      "../../src/session", "../../src/remote" };
 
 static void *try_open(const char *directory, const char *place, const char *name)
 {

@@ -1,0 +1,73 @@
+/* The fetch job: brings the tree of an element's sources into the store, from wherever it can be had. */
+#include "jobs/jobs_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "sources/sources.h"
+
+struct fetch {
+	struct worker_job *job;
+	struct jobs_log log;
+};
+
+static int on_wait(void *data, struct pollfd *fds, nfds_t count, int64_t deadline_us)
+{
+	struct fetch *fetch = data;
+
+	return worker_wait(fetch->job, fds, count, deadline_us);
+}
+
+static void on_say(void *data, const char *text)
+{
+	struct fetch *fetch = data;
+
+	jobs_log_say(&fetch->log, WIRE_STATUS, fetch->job->element, false, text, NULL, -1);
+}
+
+static void on_progress(void *data, uint64_t done, uint64_t total)
+{
+	struct fetch *fetch = data;
+
+	worker_progress(fetch->job, done, total, 1, NULL);
+}
+
+static int fetch_element(struct fetch *fetch)
+{
+	struct worker_job *job = fetch->job;
+	const struct jobs_context *context = job->context;
+	struct sources_context sources = {
+		.cas = context->cas,
+		.graph = context->graph,
+		.element = job->element,
+		.sourcedir = context->sourcedir,
+		.tmpdir = context->tmpdir,
+		.diag = &job->diag,
+		.data = fetch,
+		.wait = on_wait,
+		.say = on_say,
+		.progress = on_progress,
+	};
+	struct digest tree;
+	int r = sources_fetch(&sources, (job->flags & JOBS_FETCH_ORIGINAL) ? SOURCES_ORIGINAL : 0, &tree);
+
+	job->temporary = sources.temporary;
+	if (r < 0)
+		return r;
+	r = state_change_sources(&job->changes, job->element, &tree);
+	return r < 0 ? r : state_change_fetched(&job->changes, job->element, STATE_FETCHED_YES);
+}
+
+int jobs_fetch(struct worker_job *job)
+{
+	const struct jobs_context *context = job->context;
+	struct fetch fetch = { .job = job };
+	int r = jobs_log_open(&fetch.log, job, "Fetch");
+
+	if (r < 0)
+		return r;
+	r = fetch_element(&fetch);
+	if (r < 0 && r != -ECANCELED)
+		diag_element(&job->diag, context->graph->elements[job->element].full_name);
+	return jobs_log_close(&fetch.log, r);
+}

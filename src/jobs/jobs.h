@@ -1,0 +1,48 @@
+/* jobs/jobs.h: the work itself, as workers run it.
+ *
+ * A job is work and its result; who runs it (a long-lived worker, a fork of its own, the parent itself) it cannot tell.
+ * What it needs comes with struct worker_job: the loaded graph, the pipeline state as of its dispatch, an arena, and the
+ * session's read-only struct jobs_context.  What earlier jobs made (digests, keys, public data of dependencies) is taken
+ * from that state only; nothing here looks an artifact's record up on disk.  With -DJOBS_NO_LOOKUP (test builds) the
+ * artifacts room aborts if a job tries.
+ *
+ * Each job keeps a log file, <logdir>/<project>/<normal name>/<key>-<action>.<date>-<time>.log, and reports START and
+ * SUCCESS or FAILURE messages that name it.
+ *
+ * Runs in workers (inline mode: in the parent).
+ */
+#ifndef JOBS_JOBS_H
+#define JOBS_JOBS_H
+
+#include "artifacts/artifacts.h"
+#include "elements/elements.h"
+#include "workers/worker.h"
+
+/* Index into jobs_types; the first ones as in enum sched_queue's order of an element's way. */
+enum jobs_type { JOBS_FETCH, JOBS_BUILD, JOBS_TYPES };
+extern const struct worker_type jobs_types[JOBS_TYPES];
+
+enum jobs_flags {
+	JOBS_RETRY_FAILED = 1,  /* build: build again what failed before, instead of failing again at once */
+	JOBS_FETCH_ORIGINAL = 2 /* fetch: the original files too, not only the staged tree */
+};
+
+/* What all jobs of a session share; made before the first fork, changed never. */
+struct jobs_context {
+	const struct graph *graph;
+	struct cas *cas;
+	struct sandbox_host *sandbox;
+	const char *logdir;      /* absolute */
+	const char *sourcedir;   /* absolute */
+	const char *tmpdir;      /* absolute; scratch of source kinds */
+	uint32_t key_length;     /* of keys in log files */
+	enum elements_buildtrees buildtrees;
+};
+
+/* What state keeps of an artifact's record. */
+void jobs_artifact_state(struct state_artifact *ret, const struct artifact *artifact);
+/* Sets has_public_data and so on back from state: enough to read the public data. */
+int jobs_public_data(struct cas *cas, const struct state_artifact *artifact, struct arena *arena,
+		     const struct yaml_node **ret, struct diag *diag);
+
+#endif

@@ -1,0 +1,32 @@
+/* jobs/jobs_internal.h: logs and helpers that job functions share. */
+#ifndef JOBS_JOBS_INTERNAL_H
+#define JOBS_JOBS_INTERNAL_H
+
+#include "jobs/jobs.h"
+
+int jobs_fetch(struct worker_job *job);
+int jobs_build(struct worker_job *job);
+
+/* --- log.c --- */
+struct jobs_log {
+	struct worker_job *job;
+	const struct jobs_context *context;
+	int fd;            /* read and append */
+	const char *path;  /* in the job's arena */
+	const char *title; /* "Build": first and last line */
+	int64_t start_us;
+};
+
+/* Makes the file, writes its head and first line, sends START.  0, or -errno with job->diag. */
+int jobs_log_open(struct jobs_log *log, struct worker_job *job, const char *title);
+/* One line (and detail) for the log file alone.  element: the one that speaks; keyless: without its key. */
+void jobs_log_line(struct jobs_log *log, enum wire_kind kind, uint32_t element, bool keyless, const char *text,
+		   const char *detail, int64_t elapsed_us);
+/* The same, and a message to the terminal (but LOG, which stays in the file). */
+void jobs_log_say(struct jobs_log *log, enum wire_kind kind, uint32_t element, bool keyless, const char *text,
+		  const char *detail, int64_t elapsed_us);
+/* Last line and SUCCESS or FAILURE (text and detail from job->diag when result is negative), closes the file.  Returns
+ * result. */
+int jobs_log_close(struct jobs_log *log, int result);
+
+#endif
