@@ -78,7 +78,7 @@ static void options(void **state)
 	      "--ignore-project-source-remotes \n--retry-failed \n-r \n");
 	check(".", "bst build -r -r", 3, ""); /* given already */
 	check(".", "bst --s", 1, "--strict \n");
-	check(".", "millrace --s", 1, "--strict \n--scheduler \n");
+	check(".", "millrace --s", 1, "--strict \n--scheduler \n--stats \n");
 	check(".", "millrace --scheduler ", 2, "pool \nfork \ninline \n");
 }
 

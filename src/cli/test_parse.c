@@ -78,11 +78,10 @@ static void options_stand_where_click_allows(void **state)
 	assert_string_equal(r->arguments.items[2], "--help");
 	release(&p);
 
-	parse(&p, "--scheduler=fork --workers 2 --jobs 0 artifact checkout --no-integrate --tar=x.tar.gz t.bst");
+	parse(&p, "--scheduler=fork --workers 2 artifact checkout --no-integrate --tar=x.tar.gz t.bst");
 	assert_int_equal(r->command, SESSION_ARTIFACT_CHECKOUT);
 	assert_int_equal(r->globals.scheduler, SESSION_SCHEDULER_FORK);
 	assert_int_equal(r->globals.workers, 2);
-	assert_int_equal(r->globals.jobs, 0);
 	assert_int_equal(r->deps, SESSION_DEPS_RUN);
 	assert_false(r->integrate);
 	release(&p);

@@ -107,6 +107,7 @@ struct session_globals {
 	/* Ours: */
 	enum session_scheduler scheduler;
 	int workers; /* >= 1 or SESSION_UNSET (builders + 4) */
+	bool stats;  /* say at the end where the time went */
 	int jobs;    /* machine-wide job budget, 0: no jobserver, SESSION_UNSET: number of processors */
 };
 

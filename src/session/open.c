@@ -1,0 +1,181 @@
+/* Configuration, loading, keys, the cache: how every command begins. */
+#include "session/session_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The command line wins over user configuration (the peer's App.initialized). */
+static void apply_globals(struct project_context *context, const struct session_request *request)
+{
+	const struct session_globals *g = &request->globals;
+	const struct {
+		int given;
+		int64_t *field;
+	} numbers[] = {
+		{ g->fetchers, &context->fetchers },       { g->builders, &context->builders },
+		{ g->pushers, &context->pushers },         { g->max_jobs, &context->max_jobs },
+		{ g->network_retries, &context->network_retries },
+		{ g->error_lines, &context->error_lines }, { g->message_lines, &context->message_lines },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (numbers[i].given != SESSION_UNSET)
+			*numbers[i].field = numbers[i].given;
+	if (g->on_error != SESSION_UNSET)
+		context->on_error = (enum project_on_error)g->on_error;
+	if (g->cache_buildtrees != SESSION_UNSET)
+		context->cache_buildtrees = (enum project_buildtrees)g->cache_buildtrees;
+	if (g->pull_buildtrees != SESSION_UNSET)
+		context->pull_buildtrees = g->pull_buildtrees;
+	if (g->verbose != SESSION_UNSET)
+		context->verbose = g->verbose;
+	if (g->debug != SESSION_UNSET)
+		context->debug = g->debug;
+	if (request->retry_failed)
+		context->retry_failed = true;
+}
+
+int session_configure(struct session *session)
+{
+	struct project_context *context = &session->context;
+	struct session_frontend *frontend = session->frontend;
+	struct session_display display = SESSION_DISPLAY_DEFAULT;
+	int r;
+
+	r = project_context_load(context, session->request->globals.config, &session->diag);
+	if (r < 0)
+		return r;
+	session->has_context = true;
+	apply_globals(context, session->request);
+	display.key_length = (int)context->key_length;
+	display.verbose = context->verbose;
+	display.debug = context->debug;
+	display.error_lines = (int)context->error_lines;
+	display.message_lines = (int)context->message_lines;
+	display.throttle = context->throttle_ui_updates;
+	display.logdir = context->logdir;
+	if (context->element_format)
+		display.element_format = context->element_format;
+	if (context->message_format)
+		display.message_format = context->message_format;
+	return frontend->configure(frontend->data, &display, &session->diag);
+}
+
+static bool is_element_name(const char *target)
+{
+	return str_ends(target, ".bst");
+}
+
+/* Sorts the targets into element names (loaded by the project) and artifact names (looked up later). */
+static void split_targets(struct session *session, unsigned flags, const char ***elements, uint32_t *element_count)
+{
+	const struct session_strings *all = &session->request->targets;
+	const char **names = ARENA_ARRAY(&session->arena, const char *, all->count + 1);
+	const char **artifacts = ARENA_ARRAY(&session->arena, const char *, all->count + 1);
+
+	*element_count = 0;
+	for (size_t i = 0; i < all->count; i++) {
+		if ((flags & SESSION_LOAD_ARTIFACTS) && !is_element_name(all->items[i]))
+			artifacts[session->artifact_names.count++] = all->items[i];
+		else
+			names[(*element_count)++] = all->items[i];
+	}
+	*elements = names;
+	session->artifact_names.items = artifacts;
+}
+
+static const struct project_request *make_request(struct session *session, unsigned flags)
+{
+	const struct session_request *request = session->request;
+	const struct session_globals *g = &request->globals;
+	struct project_request *ret = ARENA_NEW(&session->arena, struct project_request);
+	struct project_option *options = ARENA_ARRAY(&session->arena, struct project_option, g->options.count + 1);
+	const char **elements;
+
+	for (size_t i = 0; i < g->options.count; i++)
+		options[i] = (struct project_option){ g->options.items[i].first, g->options.items[i].second };
+	split_targets(session, flags, &elements, &ret->target_count);
+	ret->targets = elements;
+	ret->directory = g->directory;
+	ret->options = options;
+	ret->option_count = (uint32_t)g->options.count;
+	ret->default_mirror = g->default_mirror;
+	ret->strict = g->strict == SESSION_UNSET ? -1 : g->strict;
+	ret->except = request->except.items;
+	ret->except_count = (uint32_t)request->except.count;
+	/* Artifact names alone need no element. */
+	ret->project_only = session->artifact_names.count && !ret->target_count;
+	return ret;
+}
+
+static int load_project(struct session *session)
+{
+	uint32_t count;
+	const uint32_t *ids;
+	int r = project_load(session->loader, &session->graph, &session->diag);
+
+	if (r == PROJECT_NEEDS)
+		r = session_junctions(session);
+	if (r < 0)
+		return r;
+	ids = project_targets(session->loader, &count);
+	for (uint32_t i = 0; i < count; i++)
+		session_ids_add(&session->targets, ids[i]);
+	ids = project_except(session->loader, &count);
+	for (uint32_t i = 0; i < count; i++)
+		session_ids_add(&session->except, ids[i]);
+	return 0;
+}
+
+static void say_warnings(struct session *session)
+{
+	uint32_t count;
+	const struct project_warning *warnings = project_warnings(session->loader, &count);
+
+	for (uint32_t i = 0; i < count; i++)
+		session_say(session, SESSION_MESSAGE_WARN, warnings[i].text, warnings[i].detail);
+}
+
+static void compute_keys(struct session *session)
+{
+	session->keys = keys_new(&session->graph);
+	session->all_keys = xcalloc(session->graph.element_count, sizeof(*session->all_keys));
+	keys_all(session->keys, NULL, session->all_keys);
+	session_artifact_keys(session);
+}
+
+int session_load(struct session *session, unsigned flags)
+{
+	struct session_activity loading = session_begin(session, "Loading elements", GRAPH_NONE), resolving;
+	const struct project_request *request = make_request(session, flags);
+	int r;
+
+	session->loader = project_loader_new(&session->context, request);
+	r = load_project(session);
+	if (r == 0)
+		r = session_artifact_targets(session);
+	session_end(&loading, r == 0);
+	if (r < 0)
+		return r;
+	resolving = session_begin(session, "Resolving elements", GRAPH_NONE);
+	if (!(flags & SESSION_LOAD_NO_KEYS))
+		compute_keys(session);
+	session_end(&resolving, true);
+	say_warnings(session);
+	graph_freeze(&session->graph);
+	return 0;
+}
+
+int session_open_cache(struct session *session, bool writes)
+{
+	int r = 0;
+
+	if (!session->cas)
+		r = cas_new(&session->cas, session->context.cachedir, &session->diag);
+	if (r == 0 && writes && !session->cas_session) {
+		r = cas_session_begin(session->cas, artifact_check_ref, NULL, &session->diag);
+		session->cas_session = r >= 0;
+	}
+	return MIN(r, 0);
+}

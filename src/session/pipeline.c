@@ -1,0 +1,406 @@
+/* A plan through scheduler and workers, and what there is to say about it: see pipeline.h. */
+#include "session/pipeline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/jobs.h"
+#include "session/driver.h"
+#include "session/stats.h"
+
+static const struct {
+	const char *action, *complete; /* the peer's names (queues' action_name, complete_name) */
+	enum jobs_type job;
+} queue_info[SCHED_QUEUES] = {
+	[SCHED_FETCH] = { "Fetch", "Sources Fetched", JOBS_FETCH },
+	[SCHED_BUILD] = { "Build", "Built", JOBS_BUILD },
+};
+
+struct run {
+	const struct session_pipeline *pipeline;
+	struct session *session;
+	struct driver *driver;
+	struct jobs_context context;
+	struct session_stats stats;
+	struct diag last; /* why the last job failed; its domain and reason are valid in on_ended only */
+};
+
+/* --- words for the frontend --- */
+
+static void hex_key(struct session *session, uint32_t element, char hex[DIGEST_HEX + 1], const char **ret)
+{
+	const struct key *key = &state_get(session->state, element)->strong;
+
+	*ret = NULL;
+	if (!key_known(key))
+		return;
+	digest_to_hex(hex, key->hash);
+	*ret = hex;
+}
+
+static void on_message(void *data, const struct driver_job *job, const struct wire_message *message)
+{
+	static const enum session_message_type types[WIRE_KIND_END] = {
+		[WIRE_DEBUG] = SESSION_MESSAGE_DEBUG,     [WIRE_STATUS] = SESSION_MESSAGE_STATUS,
+		[WIRE_INFO] = SESSION_MESSAGE_INFO,       [WIRE_WARN] = SESSION_MESSAGE_WARN,
+		[WIRE_ERROR] = SESSION_MESSAGE_ERROR,     [WIRE_BUG] = SESSION_MESSAGE_BUG,
+		[WIRE_LOG] = SESSION_MESSAGE_LOG,         [WIRE_START] = SESSION_MESSAGE_START,
+		[WIRE_SUCCESS] = SESSION_MESSAGE_SUCCESS, [WIRE_FAILURE] = SESSION_MESSAGE_FAIL,
+		[WIRE_SKIPPED] = SESSION_MESSAGE_SKIPPED,
+	};
+	struct run *run = data;
+	struct session *session = run->session;
+	char hex[DIGEST_HEX + 1];
+	struct session_message out = {
+		.type = types[message->kind],
+		.text = message->text,
+		.detail = message->detail,
+		.action = queue_info[job->queue].action,
+		.elapsed_us = message->elapsed_us,
+		.logfile = message->log,
+		.scheduler = message->log != NULL,
+	};
+
+	if (job->element != SCHED_NONE) {
+		out.task_element = out.element = session->graph.elements[job->element].full_name;
+		hex_key(session, job->element, hex, &out.task_key);
+		out.key = out.task_key;
+	}
+	session->frontend->message(session->frontend->data, &out);
+}
+
+static void on_progress(void *data, const struct driver_job *job, const struct wire_progress *progress)
+{
+	struct run *run = data;
+
+	run->session->frontend->job_progress(run->session->frontend->data, (uint32_t)job->id, progress->done, progress->total);
+}
+
+static void on_started(void *data, const struct driver_job *job)
+{
+	struct run *run = data;
+	struct session *session = run->session;
+	struct session_job shown = {
+		.id = (uint32_t)job->id,
+		.action = queue_info[job->queue].action,
+		.name = job->element == SCHED_NONE ? "cache" : session->graph.elements[job->element].full_name,
+		.started_us = job->started_us,
+	};
+
+	session->frontend->job_started(session->frontend->data, &shown);
+}
+
+static uint32_t on_flags(void *data, const struct driver_job *job)
+{
+	struct run *run = data;
+
+	if (job->queue == SCHED_BUILD && run->session->context.retry_failed)
+		return JOBS_RETRY_FAILED;
+	return 0;
+}
+
+static uint32_t on_result(void *data, const struct driver_job *job, const struct wire_result *result)
+{
+	(void)data;
+	(void)job;
+	(void)result;
+	return 0;
+}
+
+/* --- failures --- */
+
+/* Why a job failed, from its result or from the line about its worker's death. */
+static void set_failure(struct run *run, const struct driver_job *job, const struct wire_result *result, const char *lost)
+{
+	diag_release(&run->last);
+	if (lost)
+		diag_set(&run->last, "jobs", "worker-died", "%s", lost);
+	else
+		diag_set(&run->last, result->domain ? result->domain : "stream", result->reason, "%s",
+			 result->text ? result->text : "Failed");
+	if (!lost && result->detail)
+		diag_detail(&run->last, "%s", result->detail);
+	if (job->element != SCHED_NONE)
+		diag_element(&run->last, run->session->graph.elements[job->element].full_name);
+}
+
+/* A worker that died has said nothing itself. */
+static void say_lost(struct run *run, const struct driver_job *job, enum driver_end end, const char *lost)
+{
+	struct wire_message message = { .element = job->element, .kind = end == DRIVER_FAILED ? WIRE_FAILURE : WIRE_WARN,
+					.elapsed_us = driver_elapsed_us(run->driver) - job->started_us, .text = lost };
+
+	if (end == DRIVER_CANCELLED)
+		return;
+	if (end != DRIVER_FAILED) {
+		message.elapsed_us = -1;
+		message.detail = end == DRIVER_RETRIED ? "The job will be tried again" : "The job goes to another worker";
+	}
+	on_message(run, job, &message);
+}
+
+static void ask_failure(struct run *run, const struct driver_job *job, const char *log)
+{
+	struct session *session = run->session;
+	struct session_failure failure = {
+		.action = queue_info[job->queue].action,
+		.element = session->graph.elements[job->element].full_name,
+		.logfile = log,
+	};
+
+	if (!session->request->globals.interactive || job->element == SCHED_NONE || driver_signal(run->driver))
+		return;
+	driver_pause(run->driver);
+	switch (session->frontend->ask_failure(session->frontend->data, &failure)) {
+	case SESSION_ANSWER_QUIT:
+		driver_quit(run->driver);
+		break;
+	case SESSION_ANSWER_TERMINATE:
+		driver_terminate(run->driver);
+		break;
+	case SESSION_ANSWER_RETRY:
+		sched_retry_failed(driver_sched(run->driver), job->element, job->queue);
+		break;
+	case SESSION_ANSWER_CONTINUE:
+	case SESSION_ANSWER_SHELL:
+	default:
+		driver_continue(run->driver);
+		break;
+	}
+	driver_resume(run->driver);
+}
+
+static void on_ended(void *data, const struct driver_job *job, enum driver_end end, const struct wire_result *result,
+		     const char *lost)
+{
+	struct run *run = data;
+	struct session *session = run->session;
+
+	session->frontend->job_ended(session->frontend->data, (uint32_t)job->id);
+	session_stats_add(&run->stats, job, result, driver_elapsed_us(run->driver));
+	if (lost)
+		say_lost(run, job, end, lost);
+	if (end != DRIVER_FAILED)
+		return;
+	set_failure(run, job, result, lost);
+	session->frontend->task_failed(session->frontend->data, &run->last);
+	ask_failure(run, job, result ? result->log : NULL);
+}
+
+/* --- person and clock --- */
+
+static enum driver_answer on_interrupt(void *data)
+{
+	struct run *run = data;
+
+	switch (run->session->frontend->ask_interrupt(run->session->frontend->data)) {
+	case SESSION_ANSWER_QUIT:
+		return DRIVER_QUIT;
+	case SESSION_ANSWER_TERMINATE:
+		return DRIVER_TERMINATE;
+	case SESSION_ANSWER_CONTINUE:
+	case SESSION_ANSWER_RETRY:
+	case SESSION_ANSWER_SHELL:
+	default:
+		return DRIVER_CONTINUE;
+	}
+}
+
+enum { QUEUES_MAX = SCHED_QUEUES };
+
+static size_t tally(struct run *run, struct session_queue queues[QUEUES_MAX])
+{
+	size_t n = 0;
+
+	for (int q = 0; q < SCHED_QUEUES; q++) {
+		struct sched_counts counts;
+
+		if (!(run->pipeline->queues & SCHED_BIT(q)))
+			continue;
+		sched_counts(driver_sched(run->driver), (enum sched_queue)q, &counts);
+		queues[n++] = (struct session_queue){ queue_info[q].action, queue_info[q].complete, counts.processed,
+						      counts.skipped, counts.failed };
+	}
+	return n;
+}
+
+static void on_tick(void *data)
+{
+	struct run *run = data;
+	struct session *session = run->session;
+	struct session_queue queues[QUEUES_MAX];
+	struct sched_totals totals;
+	struct session_status status = {
+		.project_name = session->graph.projects[0].name,
+		.elapsed_us = driver_elapsed_us(run->driver),
+		.total_elements = run->pipeline->total,
+		.queues = queues,
+		.n_queues = tally(run, queues),
+	};
+
+	sched_totals(driver_sched(run->driver), &totals);
+	status.session_elements = totals.session;
+	session->frontend->status(session->frontend->data, &status);
+}
+
+static void on_trace(void *data, const char *text)
+{
+	struct run *run = data;
+
+	session_say(run->session, SESSION_MESSAGE_DEBUG, text, NULL);
+}
+
+static const struct driver_events events = {
+	.flags = on_flags,
+	.started = on_started,
+	.message = on_message,
+	.progress = on_progress,
+	.result = on_result,
+	.ended = on_ended,
+	.interrupt = on_interrupt,
+	.tick = on_tick,
+	.trace = on_trace,
+};
+
+/* --- start and end --- */
+
+static void configure_sched(const struct run *run, struct sched_config *config)
+{
+	static const enum sched_on_error policies[] = {
+		[PROJECT_ON_ERROR_CONTINUE] = SCHED_ON_ERROR_CONTINUE,
+		[PROJECT_ON_ERROR_QUIT] = SCHED_ON_ERROR_QUIT,
+		[PROJECT_ON_ERROR_TERMINATE] = SCHED_ON_ERROR_TERMINATE,
+	};
+	static const enum sched_mode modes[] = {
+		[SESSION_SCHEDULER_POOL] = SCHED_POOL,
+		[SESSION_SCHEDULER_FORK] = SCHED_FORK,
+		[SESSION_SCHEDULER_INLINE] = SCHED_INLINE,
+	};
+	const struct project_context *context = &run->session->context;
+	const struct session_globals *g = &run->session->request->globals;
+
+	sched_config_default(config, (uint32_t)MAX(context->builders, 1), (uint32_t)MAX(context->fetchers, 1),
+			     (uint32_t)MAX(context->pushers, 1));
+	config->mode = modes[g->scheduler];
+	config->queues = run->pipeline->queues;
+	config->on_error = policies[context->on_error];
+	config->network_retries = (uint32_t)MAX(context->network_retries, 0);
+	if (g->workers != SESSION_UNSET)
+		config->max_workers = (uint32_t)g->workers;
+}
+
+static enum elements_buildtrees buildtrees(const struct project_context *context)
+{
+	static const enum elements_buildtrees table[] = {
+		[PROJECT_BUILDTREES_ALWAYS] = ELEMENTS_BUILDTREES_ALWAYS,
+		[PROJECT_BUILDTREES_AUTO] = ELEMENTS_BUILDTREES_AUTO,
+		[PROJECT_BUILDTREES_NEVER] = ELEMENTS_BUILDTREES_NEVER,
+	};
+
+	return table[context->cache_buildtrees];
+}
+
+static int prepare(struct run *run)
+{
+	struct session *session = run->session;
+	struct sandbox_host_options options = { .cas = session->cas };
+
+	run->context = (struct jobs_context){
+		.graph = &session->graph,
+		.cas = session->cas,
+		.logdir = session->context.logdir,
+		.sourcedir = session->context.sourcedir,
+		.tmpdir = arena_printf(&session->arena, "%s/millrace/tmp", session->context.cachedir),
+		.key_length = (uint32_t)session->context.key_length,
+		.buildtrees = buildtrees(&session->context),
+	};
+	return sandbox_host_new(&run->context.sandbox, &options, &session->diag);
+}
+
+static int start(struct run *run)
+{
+	struct session *session = run->session;
+	struct driver_config config = {
+		.plan = &run->pipeline->plan->graph,
+		.worker = { .types = jobs_types, .type_count = JOBS_TYPES, .graph = &session->graph, .state = session->state,
+			    .context = &run->context, .trace = session->context.debug },
+		.events = &events,
+		.data = run,
+		.interactive = session->request->globals.interactive,
+		.tick_us = session->request->globals.interactive ? 100000 : 0,
+	};
+	int r;
+
+	configure_sched(run, &config.sched);
+	for (int q = 0; q < SCHED_QUEUES; q++)
+		config.job_types[q] = queue_info[q].job;
+	r = driver_new(&run->driver, &config);
+	return r < 0 ? diag_errno(&session->diag, "stream", NULL, -r, "Could not start the scheduler") : 0;
+}
+
+static void summarize(struct run *run)
+{
+	struct session *session = run->session;
+	struct session_queue queues[QUEUES_MAX];
+	struct session_summary summary = { .total_elements = run->pipeline->total, .queues = queues };
+	struct sched *sched = driver_sched(run->driver);
+	struct sched_totals totals;
+
+	sched_totals(sched, &totals);
+	summary.session_elements = totals.session;
+	summary.n_queues = tally(run, queues);
+	for (uint32_t id = sched_next_failed(sched, 0); id != SCHED_NONE; id = sched_next_failed(sched, id + 1)) {
+		summary.failed_elements = xreallocarray(summary.failed_elements, summary.n_failed_elements + 1, sizeof(char *));
+		summary.failed_elements[summary.n_failed_elements++] = session->graph.elements[id].full_name;
+	}
+	session->frontend->summary(session->frontend->data, &summary);
+	free(summary.failed_elements);
+}
+
+static int conclude(struct run *run, enum sched_outcome outcome)
+{
+	struct session *session = run->session;
+
+	switch (outcome) {
+	case SCHED_END_SUCCESS:
+		return 0;
+	case SCHED_END_TERMINATED:
+		session_say(session, SESSION_MESSAGE_WARN, "Terminated", NULL);
+		return diag_set(&session->diag, "stream", "terminated", "Terminated");
+	case SCHED_END_NO_WORKERS:
+		return diag_set(&session->diag, "stream", NULL, "No worker process could be started");
+	case SCHED_END_FAILED:
+	default:
+		return diag_set(&session->diag, "stream", NULL, "%s", "");
+	}
+}
+
+int session_run_pipeline(const struct session_pipeline *pipeline)
+{
+	struct session *session = pipeline->session;
+	struct run run = { .pipeline = pipeline, .session = session };
+	enum sched_outcome outcome = SCHED_END_FAILED;
+	struct session_activity activity = { session, pipeline->activity, session->start_us, GRAPH_NONE };
+	int r = prepare(&run);
+
+	if (r == 0)
+		r = start(&run);
+	if (r == 0) {
+		r = driver_run(run.driver, &outcome);
+		if (r < 0)
+			diag_errno(&session->diag, "stream", NULL, -r, "The event loop failed");
+	}
+	if (r == 0)
+		r = conclude(&run, outcome);
+	session_end(&activity, r == 0);
+	if (run.driver)
+		summarize(&run);
+	if (run.driver && session->request->globals.stats)
+		session_stats_report(&run.stats, session, run.driver);
+	driver_free(run.driver);
+	sandbox_host_free(run.context.sandbox);
+	session_stats_release(&run.stats);
+	diag_release(&run.last);
+	return r;
+}

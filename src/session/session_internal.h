@@ -1,0 +1,123 @@
+/* session/session_internal.h: what the files of room session share. */
+#ifndef SESSION_SESSION_INTERNAL_H
+#define SESSION_SESSION_INTERNAL_H
+
+#include "artifacts/artifacts.h"
+#include "base/arena.h"
+#include "cas/cas.h"
+#include "graph/graph.h"
+#include "keys/keys.h"
+#include "project/project.h"
+#include "session/session.h"
+#include "state/state.h"
+
+/* A list of element ids, in arena or heap as said where it is used. */
+struct session_ids {
+	uint32_t *ids;
+	uint32_t count;
+	size_t cap;
+};
+void session_ids_add(struct session_ids *list, uint32_t id);
+void session_ids_release(struct session_ids *list);
+
+/* A target that was given as an artifact's name; see artifact_targets.c. */
+struct session_artifact {
+	uint32_t element; /* its stand-in in the graph */
+	const char *name;
+	struct key key;
+	bool cached;
+	struct artifact artifact; /* if cached; in the session's arena */
+	struct session_artifact *next;
+};
+
+struct session {
+	const struct session_request *request;
+	struct session_frontend *frontend;
+	struct diag diag;
+	struct arena arena; /* lives as long as the session */
+	int64_t start_us;
+
+	struct project_context context;
+	bool has_context;
+	struct project_loader *loader;
+	struct graph graph;
+	struct keys *keys;
+	struct keys_of_element *all_keys; /* by element id */
+	struct graph_walk walk;
+
+	struct cas *cas; /* opened when first needed: session_open_cache */
+	struct cas_statcache *statcache;
+	bool cas_session; /* a marker is set: we write */
+	struct state *state;
+
+	struct session_ids targets;  /* element targets, as loaded */
+	struct session_ids except;
+	struct session_strings artifact_names; /* targets that are artifact names or globs of them, as given */
+	struct session_artifact *artifacts;    /* those loaded */
+};
+
+/* --- open.c: configuration, loading, keys --- */
+
+/* User configuration with the command line's options over it; tells the frontend. */
+int session_configure(struct session *session);
+enum session_load_flags {
+	SESSION_LOAD_ARTIFACTS = 1, /* targets may be artifact names */
+	SESSION_LOAD_NO_KEYS = 2    /* no keys wanted */
+};
+/* Loads the request's targets and computes keys.  Afterwards graph is frozen, targets and except are filled. */
+int session_load(struct session *session, unsigned flags);
+/* junctions.c: fetches and stages what loading needs (PROJECT_NEEDS) and goes on loading until it is done. */
+int session_junctions(struct session *session);
+/* The store (and, for commands that write, a session marker with crash recovery). */
+int session_open_cache(struct session *session, bool writes);
+void session_release(struct session *session);
+
+/* artifact_targets.c: makes graph elements of artifact names, before the graph is frozen; their keys afterwards. */
+int session_artifact_targets(struct session *session);
+void session_artifact_keys(struct session *session);
+
+/* --- select.c --- */
+
+/* The elements of --deps, in the peer's order, minus --except. */
+int session_select(struct session *session, enum session_deps deps, struct session_ids *ret);
+/* Error with all elements listed whose sources have no ref ("inconsistent-pipeline"), or 0. */
+int session_assert_consistent(struct session *session, const struct session_ids *ids);
+
+/* --- query.c: what is in the caches --- */
+
+/* Fills state (made here if it is not there) for these elements: artifact outcome, sources at hand.
+ * sources_of_cached: look for sources also where the artifact is cached. */
+int session_query(struct session *session, const struct session_ids *ids, bool sources_of_cached);
+/* As `show` tells it; only after session_query of all elements in the pipeline. */
+enum session_state session_element_state(struct session *session, uint32_t element);
+/* Name below artifacts/refs for the strict (or strong) key, in buf.  False if the key is not known. */
+bool session_artifact_name(const struct session *session, uint32_t element, struct buf *ret);
+/* The cached record of an element, memory in arena.  1, or 0 if it is not cached. */
+int session_read_artifact(struct session *session, struct arena *arena, uint32_t element, struct artifact *ret);
+
+/* --- say.c: messages of the session itself --- */
+
+void session_say(struct session *session, enum session_message_type type, const char *text, const char *detail);
+/* The same about an element (GRAPH_NONE: none); elapsed_us negative if the message is not timed. */
+void session_tell(struct session *session, enum session_message_type type, const char *text, const char *detail,
+		  uint32_t element, int64_t elapsed_us);
+/* A timed activity: START now, SUCCESS or FAIL at the end. */
+struct session_activity {
+	struct session *session;
+	const char *text;
+	int64_t start_us;
+	uint32_t element;
+};
+struct session_activity session_begin(struct session *session, const char *text, uint32_t element);
+void session_end(struct session_activity *activity, bool success);
+/* Fills what show, headings and summaries print of an element (bits of enum session_show_field); text in arena. */
+void session_describe(struct session *session, struct arena *arena, uint32_t element, uint64_t needs,
+		      struct session_element *ret);
+void session_heading(struct session *session, const struct session_ids *elements);
+
+/* --- commands: each returns an exit code or negative with session->diag set --- */
+typedef int session_command_fn(struct session *session);
+session_command_fn session_show, session_build, session_artifact_checkout, session_artifact_log,
+	session_artifact_list_contents, session_source_fetch;
+
+#endif

@@ -1,0 +1,71 @@
+/* Where the time went, worker by worker: see stats.h. */
+#include "session/stats.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void session_stats_add(struct session_stats *stats, const struct driver_job *job, const struct wire_result *result,
+		       int64_t elapsed_us)
+{
+	struct session_worker_stats *worker;
+	int64_t whole_us = elapsed_us - job->started_us, inside_us = 0;
+
+	if (job->slot >= stats->count) {
+		size_t count = job->slot + 1u;
+
+		stats->workers = util_grow(stats->workers, &stats->cap, count, sizeof(*stats->workers));
+		memset(stats->workers + stats->count, 0, (count - stats->count) * sizeof(*stats->workers));
+		stats->count = count;
+	}
+	worker = &stats->workers[job->slot];
+	worker->jobs++;
+	if (result) {
+		inside_us = result->ended_us - result->started_us;
+		worker->command_us += result->command_us;
+	}
+	worker->busy_us += inside_us;
+	worker->wait_us += MAX(whole_us - inside_us, 0);
+}
+
+static void add_row(struct buf *out, const char *name, const struct session_worker_stats *worker, int64_t wall_us)
+{
+	buf_printf(out, "%-8s %6" PRIu32 " %9.2f s %9.2f s %9.2f s %9.2f s\n", name, worker->jobs,
+		   (double)worker->command_us / 1e6, (double)(worker->busy_us - worker->command_us) / 1e6,
+		   (double)worker->wait_us / 1e6, (double)MAX(wall_us - worker->busy_us - worker->wait_us, 0) / 1e6);
+}
+
+void session_stats_report(const struct session_stats *stats, struct session *session, const struct driver *driver)
+{
+	const struct pool_stats *pool = driver_pool_stats(driver);
+	int64_t wall_us = driver_elapsed_us(driver);
+	struct session_worker_stats sum = { 0 };
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	char name[24];
+
+	buf_adds(&out, "worker     jobs    commands     the rest    dispatch         idle\n");
+	for (size_t i = 0; i < stats->count; i++) {
+		const struct session_worker_stats *worker = &stats->workers[i];
+
+		if (!worker->jobs)
+			continue;
+		snprintf(name, sizeof(name), "%zu", i + 1);
+		add_row(&out, name, worker, wall_us);
+		sum.jobs += worker->jobs;
+		sum.busy_us += worker->busy_us;
+		sum.command_us += worker->command_us;
+		sum.wait_us += worker->wait_us;
+	}
+	add_row(&out, "all", &sum, 0);
+	buf_printf(&out, "%" PRIu64 " processes forked in %.1f ms, %" PRIu64 " jobs dispatched, %" PRIu64 " + %" PRIu64
+		   " bytes of messages, %.2f s in all\n", pool->spawned, (double)pool->fork_us / 1e3, pool->dispatched,
+		   pool->bytes_sent, pool->bytes_received, (double)wall_us / 1e6);
+	session_say(session, SESSION_MESSAGE_INFO, "Where the time went", buf_text(&out));
+}
+
+void session_stats_release(struct session_stats *stats)
+{
+	free(stats->workers);
+	*stats = (struct session_stats){ 0 };
+}
