@@ -206,8 +206,8 @@ struct cas_merge {
 	/* Filter: should this path (relative to the merged tree, no leading slash) be taken?  Directories are asked too,
 	 * after their content: one that is refused is dropped if nothing in it was taken.  NULL: everything. */
 	bool (*filter)(void *data, const char *path, enum cas_type type);
-	/* OVERWRITTEN: path replaced a file, symlink or empty directory that stamp `previous` had put there (an overlap if
-	 * that is another element); IGNORED: it would have replaced a directory that is not empty.  path as above; may be NULL. */
+	/* OVERWRITTEN: path replaced a file or symlink that stamp `previous` had put there (an overlap if that is another
+	 * element), or an empty directory (previous is 0 then); IGNORED: it would have replaced a directory that is not empty.  path as above; may be NULL. */
 	void (*event)(void *data, enum cas_event event, const char *path, uint32_t previous);
 	void *data;
 	uint32_t stamp; /* marks all entries taken in this merge, also those in directories not loaded yet */

@@ -103,7 +103,7 @@ static void test_merge_rules(void **state)
 	merges("d/x=1", "d/x=2", NULL, "d/x=2", "o:d/x/1 ");
 	merges("d/x=1", "d/x=2", "d/x=3", "d/x=3", "o:d/x/1 o:d/x/2 ");
 	merges("d/x=1", "d/y=2", "d/x=3 d/y=3 e/f/g=1", "d/x=3 d/y=3 e/f/g=1", "o:d/x/1 o:d/y/2 ");
-	merges("d/", "d@elsewhere", NULL, "d@elsewhere", "o:d/1 ");
+	merges("d/", "d@elsewhere", NULL, "d@elsewhere", "o:d/0 ");
 	merges("d/x=1", "d=2", NULL, "d/x=1", "i:d/1 ");
 	merges("l@a", "l@b", NULL, "l@b", "o:l/1 ");
 	merges("", "deep/er/x=1", "deep/er/x=2 deep/z=1", "deep/er/x=2 deep/z=1", "o:deep/er/x/2 ");

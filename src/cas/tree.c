@@ -437,7 +437,8 @@ static int merge_leaf(struct merging *m, struct cas_node *into, const struct cas
 			return 0;
 		}
 	}
-	tell(m, CAS_OVERWRITTEN, old->stamp);
+	/* the peer's record of who wrote what has no directories */
+	tell(m, CAS_OVERWRITTEN, old->type == CAS_DIRECTORY ? 0 : old->stamp);
 	into->valid = false;
 	*old = *from;
 	old->stamp = m->merge->stamp;

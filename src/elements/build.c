@@ -322,8 +322,9 @@ static int run(struct build *build, struct diag *diag)
 	int r = 0;
 
 	if (build->kind->configure)
-		build->kind->configure(build);
-	r = make_sandbox(build, diag);
+		r = build->kind->configure(build, diag);
+	if (r >= 0)
+		r = make_sandbox(build, diag);
 	if (r < 0)
 		return r;
 	log_environment(build);

@@ -28,7 +28,8 @@ struct build;
  * ELEMENTS_FAILED with diag for failures that are to be cached. */
 struct elements_kind {
 	const char *name;
-	void (*configure)(struct build *build); /* marked directories, environment, working directory; may be NULL */
+	/* marked directories, environment, working directory; may be NULL */
+	int (*configure)(struct build *build, struct diag *diag);
 	int (*stage)(struct build *build, struct diag *diag); /* may be NULL */
 	int (*assemble)(struct build *build, const char **collect, struct diag *diag);
 };

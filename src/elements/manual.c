@@ -24,19 +24,6 @@ static const char *work_directory(struct build *build, const struct kinds_build 
 			    config->command_subdir);
 }
 
-static void configure(struct build *build)
-{
-	const struct kinds_build *config = build->element->config;
-	const char *build_root = graph_variable(build->element, "build-root");
-	const char *install_root = graph_variable(build->element, "install-root");
-
-	build->marked[build->marked_count++] = build_root ? build_root : "/buildstream";
-	build->marked[build->marked_count++] = install_root ? install_root : "/buildstream-install";
-	build->cwd = work_directory(build, config, build->marked[0]);
-	build->environment = build->element->environment;
-	build->environment_count = build->element->environment_count;
-}
-
 /* One variable: the digest of what these dependencies look like when staged by themselves. */
 static int digest_variable(struct build *build, const struct kinds_layout_place *place, struct graph_pair *pair,
 			   struct digest *ret, struct diag *diag)
@@ -91,6 +78,20 @@ static int digest_environment(struct build *build, const struct kinds_layout *la
 	build->result->subsandboxes = digests;
 	build->result->subsandbox_count = layout->count;
 	return 0;
+}
+
+static int configure(struct build *build, struct diag *diag)
+{
+	const struct kinds_build *config = build->element->config;
+	const char *build_root = graph_variable(build->element, "build-root");
+	const char *install_root = graph_variable(build->element, "install-root");
+
+	build->marked[build->marked_count++] = build_root ? build_root : "/buildstream";
+	build->marked[build->marked_count++] = install_root ? install_root : "/buildstream-install";
+	build->cwd = work_directory(build, config, build->marked[0]);
+	build->environment = build->element->environment;
+	build->environment_count = build->element->environment_count;
+	return config->digest_environment.count ? digest_environment(build, &config->digest_environment, diag) : 0;
 }
 
 static int stage_sources(struct build *build, struct diag *diag)
@@ -152,12 +153,4 @@ static int assemble(struct build *build, const char **collect, struct diag *diag
 	return build_run(build, &batch, diag);
 }
 
-static int stage_all(struct build *build, struct diag *diag)
-{
-	const struct kinds_build *config = build->element->config;
-	int r = config->digest_environment.count ? digest_environment(build, &config->digest_environment, diag) : 0;
-
-	return r < 0 ? r : stage(build, diag);
-}
-
-const struct elements_kind elements_manual = { "manual", configure, stage_all, assemble };
+const struct elements_kind elements_manual = { "manual", configure, stage, assemble };

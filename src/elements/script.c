@@ -1,7 +1,7 @@
 /* script: commands over staged dependencies, the root writable unless told otherwise (the peer's scriptelement.py). */
 #include "elements/elements_internal.h"
 
-static void configure(struct build *build)
+static int configure(struct build *build, struct diag *diag)
 {
 	const struct kinds_script *config = build->element->config;
 
@@ -9,6 +9,7 @@ static void configure(struct build *build)
 	build->environment = build->element->environment;
 	build->environment_count = build->element->environment_count;
 	build->marked[build->marked_count++] = config->install_root;
+	return 0;
 }
 
 static int integrate_all(struct build *build, struct diag *diag)

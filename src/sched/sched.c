@@ -168,17 +168,6 @@ int sched_job_started(struct sched *s, uint64_t id)
 	return job ? job_event(s, job, JOB_START, 0) : SCHED_STALE;
 }
 
-int sched_job_lost(struct sched *s, uint64_t id, bool begun)
-{
-	struct job *job = find_job(s, id);
-
-	if (!job || job->worker == SCHED_NONE)
-		return SCHED_STALE;
-	if (begun)
-		job_event(s, job, JOB_START, 0);
-	return sched_worker_died(s, job->worker);
-}
-
 int sched_job_done(struct sched *s, uint64_t id, enum sched_result result, uint32_t drop)
 {
 	struct job *job = find_job(s, id);

@@ -190,10 +190,6 @@ int sched_worker_ready(struct sched *sched, uint32_t worker);
  * result is that of the one that had started (else of its first, else SCHED_OK).  To know each job's fate, read
  * sched_worker_jobs before and sched_element_view after. */
 int sched_worker_died(struct sched *sched, uint32_t worker);
-/* For a driver whose pool looks after its workers itself, and tells of lost jobs, not of slots (there SPAWN is answered by
- * ready, RETIRE by died, at once): the worker of this job died; `begun`: it had started.  As sched_worker_died, or
- * SCHED_STALE. */
-int sched_job_lost(struct sched *sched, uint64_t job, bool begun);
 /* The worker began with it.  May be left out: then a worker's death finds the job not started. */
 int sched_job_started(struct sched *sched, uint64_t job);
 /* It ended.  drop: bits of later queues that the element needs no more (a pull that hit: FETCH and BUILD; a query that

@@ -810,31 +810,27 @@ static void claims_are_given_back(void **state)
 	end(&f);
 }
 
-static void lost_jobs(void **state)
+static void claimed_jobs_are_nobodys(void **state)
 {
 	struct fixture f;
 	struct sched_job_view view;
 
 	load(&f, "a", F);
-	f.config.max_workers = 2;
 	begin(&f);
 	expect_slow(&f, "spawn 0");
 	assert_true(sched_running(f.s, 0, &view));
 	assert_int_equal(view.worker, SCHED_NONE);
-	assert_int_equal(sched_job_lost(f.s, view.job, true), SCHED_STALE);
+	assert_int_equal(sched_job_started(f.s, view.job), SCHED_STALE);
+	assert_int_equal(sched_job_done(f.s, view.job, SCHED_SUCCESS, 0), SCHED_STALE);
 	assert_int_equal(sched_worker_ready(f.s, 0), SCHED_OK);
 	expect(&f, "fetch a on 0");
-	assert_int_equal(sched_job_lost(f.s, f.job[0] + 65536, true), SCHED_STALE);
-	assert_int_equal(sched_job_lost(f.s, f.job[0], false), SCHED_RETURNED);
-	expect(&f, "fetch a on 0");
+	assert_int_equal(sched_job_done(f.s, f.job[0] + 65536, SCHED_SUCCESS, 0), SCHED_STALE);
 	assert_int_equal(sched_job_started(f.s, f.job[0]), SCHED_OK);
 	assert_true(sched_job(f.s, f.job[0], &view));
 	assert_true(view.started);
 	assert_false(view.cancelled);
-	assert_int_equal(sched_job_lost(f.s, f.job[0], true), SCHED_RETRIED);
-	expect(&f, "fetch a on 0 again 2");
-	assert_int_equal(sched_job_lost(f.s, f.job[0], true), SCHED_FAILED);
-	expect(&f, "finished failed");
+	ok(&f, 'a');
+	expect(&f, "finished success");
 	end(&f);
 }
 
@@ -947,7 +943,7 @@ int main(void)
 		cmocka_unit_test(expiry_survives_its_worker),
 		cmocka_unit_test(expiry_that_kills_before_it_starts),
 		cmocka_unit_test(claims_are_given_back),
-		cmocka_unit_test(lost_jobs),
+		cmocka_unit_test(claimed_jobs_are_nobodys),
 		cmocka_unit_test(two_shared_jobs_die_with_their_worker),
 		cmocka_unit_test(terminated_for_good),
 		cmocka_unit_test(names_and_cells),

@@ -434,14 +434,25 @@ static bool do_float(struct expr *e, const struct expr_call *call, struct value 
 	return true;
 }
 
+/* Items of a value; of a false one none, whatever it is. */
+static bool truthy_items(struct expr *e, const struct value *value, const struct value **ret, uint32_t *ret_count)
+{
+	bool truth;
+
+	if (!expr_truth(e, value, &truth))
+		return false;
+	*ret_count = 0;
+	return truth ? expr_items(e, value, ret, ret_count) : true;
+}
+
 /* select('eq', 'one') and reject: items for which a test holds, or does not. */
 static bool pick(struct expr *e, const struct expr_call *call, bool wanted, struct value *ret)
 {
-	const struct value *items;
+	const struct value *items = NULL;
 	struct value *out;
 	uint32_t count, n = 0;
 
-	if (!expr_items(e, call->value, &items, &count))
+	if (!truthy_items(e, call->value, &items, &count))
 		return false;
 	if (call->count && call->args[0].type != V_TEXT)
 		return expr_fail(e, "the name of a test must be a string");
@@ -476,7 +487,7 @@ static bool do_map(struct expr *e, const struct expr_call *call, struct value *r
 
 	if (!call->count || call->args[0].type != V_TEXT || expr_name_is(call->args[0].text, call->args[0].len, "map"))
 		return expr_fail(e, "map requires a filter argument");
-	if (!expr_items(e, call->value, &items, &count))
+	if (!truthy_items(e, call->value, &items, &count))
 		return false;
 	out = expr_alloc(e, (count + 1) * sizeof(*out));
 	for (uint32_t i = 0; i < count; i++)

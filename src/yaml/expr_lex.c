@@ -5,8 +5,9 @@
 
 enum { OFFSET = 6 }; /* of the expression within the template: positions in messages count from there */
 
-/* Longest first. */
-static const struct { const char *text; enum expr_token token; } operators[] = {
+/* The six of two characters first. */
+enum { LONG_OPERATORS = 6 };
+static const struct { char text[3]; enum expr_token token; } operators[] = {
 	{ "**", T_POW }, { "//", T_FLOORDIV }, { "==", T_EQ }, { "!=", T_NE }, { ">=", T_GTEQ }, { "<=", T_LTEQ },
 	{ "+", T_ADD }, { "-", T_SUB }, { "/", T_DIV }, { "*", T_MUL }, { "%", T_MOD }, { "~", T_TILDE }, { "[", T_LBRACKET },
 	{ "]", T_RBRACKET }, { "(", T_LPAREN }, { ")", T_RPAREN }, { "{", T_LBRACE }, { "}", T_RBRACE }, { ">", T_GT },
@@ -265,12 +266,12 @@ static bool balance(struct expr *e, enum expr_token token)
 
 static bool take_operator(struct expr *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
-		size_t len = strlen(operators[i].text), n = 0;
+	char c = peek(e, e->at);
 
-		while (n < len && peek(e, e->at + n) == operators[i].text[n])
-			n++;
-		if (n < len)
+	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
+		size_t len = i < LONG_OPERATORS ? 2 : 1;
+
+		if (c != operators[i].text[0] || (len == 2 && peek(e, e->at + 1) != operators[i].text[1]))
 			continue;
 		e->token = operators[i].token;
 		e->at += len;

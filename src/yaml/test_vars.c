@@ -134,6 +134,9 @@ static void test_wrong_values(void **state)
 	assert_error(f, "illegal-composite",
 		     "e.bst [line 1 column 0]: Failure composing ['a']: e.bst [line 1 column 3]: List cannot overwrite a at: "
 		     "project.conf [line 1 column 3]");
+	assert_true(yaml_vars_init(&f->vars, &f->arena, f->base, parse(f, "e.bst", "b: [x]\nnotparallel: x\n"), &f->diag) < 0);
+	assert_error(f, "invalid-data",
+		     "e.bst [line 2 column 13]: Value of 'notparallel' is not of the expected type 'boolean'");
 	assert_true(yaml_vars_init(&f->vars, &f->arena, f->base, parse(f, "e.bst", "notparallel: x\n"), &f->diag) < 0);
 	assert_error(f, "invalid-data",
 		     "e.bst [line 1 column 13]: Value of 'notparallel' is not of the expected type 'boolean'");

@@ -304,15 +304,18 @@ static int check_over(struct arena *arena, const struct yaml_vars_base *base, co
 		      struct diag *diag)
 {
 	const struct yaml_node *both = NULL;
+	bool notparallel;
 	uint32_t i = 0;
-	int r;
 
 	while (i < over->count && over->entries[i].value->type == YAML_SCALAR)
 		i++;
 	if (i == over->count)
 		return 0;
-	r = yaml_compose(arena, over, base->map, &both, diag); /* for its error: nothing but a scalar can end well */
-	return r < 0 ? r : check_scalars(both, diag);
+	/* Only a scalar can end well: this finds the error that the peer meets first. */
+	if (yaml_compose(arena, over, base->map, &both, diag) < 0 ||
+	    yaml_get_bool(both, "notparallel", &notparallel, diag) < 0)
+		return -EINVAL;
+	return check_scalars(both, diag);
 }
 
 /* What an element adds, while it is being put together. */

@@ -358,10 +358,7 @@ static void on_died(struct world *w, const struct event *event)
 
 	if (worker->incarnation != event->incarnation || worker->state == GONE)
 		return;
-	if (before.count == 1 && below(w, 2))
-		verdict = sched_job_lost(w->sched, before.jobs[0].id, false);
-	else
-		verdict = sched_worker_died(w->sched, event->slot);
+	verdict = sched_worker_died(w->sched, event->slot);
 	trace(w, "worker %u is gone, with %u jobs -> %d", event->slot, before.count, verdict);
 	if (w->twin)
 		twin_gone(w->twin, event->slot);
@@ -492,8 +489,6 @@ static void babble(struct world *w)
 			wrong(w, "a job ended before it was dispatched");
 		if ((early || (job.started && !job.cancelled)) && sched_job_started(w->sched, job.job) != SCHED_STALE)
 			wrong(w, "a job started twice, or before it was dispatched");
-		if (early && sched_job_lost(w->sched, job.job, below(w, 2)) != SCHED_STALE)
-			wrong(w, "a job was lost before it was dispatched");
 	}
 	if (sched_job_done(w->sched, random_next(&w->random), SCHED_SUCCESS, 0) != SCHED_STALE)
 		wrong(w, "a job that never was has ended");
