@@ -84,7 +84,7 @@ static int run_job(struct worker_job *job)
 	return 0;
 }
 
-static const struct worker_type types[] = { { .name = "empty", .run = run_job, .tiny = true } };
+static const struct worker_type types[] = { { .name = "empty", .run = run_job } };
 
 static void on_dirty(struct loop_task *task UNUSED, void *data)
 {

@@ -351,6 +351,36 @@ static void test_deaths(void **unused UNUSED)
 	}
 }
 
+/* Every third worker dies when it first comes to a boundary: everything is built in the end, and each death is one that the
+ * driver saw. */
+static void test_deaths_at_boundaries(void **unused UNUSED)
+{
+	static const char *const boundaries[] = { "start", "ready", "dispatch", "begin", "message", "messaged", "return", "result" };
+	static const int signals[] = { SIGKILL, SIGABRT, SIGTERM };
+	char told[64], log[128];
+	struct stat st;
+
+	snprintf(log, sizeof(log), "%s/log", marks);
+	setenv("MILLRACE_TEST_DIE_LOG", log, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(boundaries) * ARRAY_SIZE(signals); i++) {
+		struct run *run = new_run(SCHED_POOL, 60);
+
+		snprintf(told, sizeof(told), "%s:%d:3", boundaries[i / ARRAY_SIZE(signals)], signals[i % ARRAY_SIZE(signals)]);
+		setenv("MILLRACE_TEST_DIE", told, 1);
+		run->config.sched.death_retries = 20;
+		go(run);
+		assert_int_equal(run->outcome, SCHED_END_SUCCESS);
+		assert_int_equal(run->ends[DRIVER_DONE], 120);
+		assert_int_equal(run->ends[DRIVER_FAILED], 0);
+		assert_int_equal(stat(log, &st), 0); /* somebody did die */
+		assert_true(run->lost <= st.st_size);
+		unlink(log);
+		end_run(run);
+	}
+	unsetenv("MILLRACE_TEST_DIE");
+	unsetenv("MILLRACE_TEST_DIE_LOG");
+}
+
 /* ^C and friends while builds wait for ever: gone within a second, also those that do not listen. */
 static void test_terminate(void **unused UNUSED)
 {
@@ -470,6 +500,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pipeline), cmocka_unit_test(test_journal_starts_anew),
 		cmocka_unit_test(test_failures), cmocka_unit_test(test_deaths),
+		cmocka_unit_test(test_deaths_at_boundaries),
 		cmocka_unit_test(test_terminate), cmocka_unit_test(test_second_signal),
 		cmocka_unit_test(test_interrupt), cmocka_unit_test(test_stop),
 	};

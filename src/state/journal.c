@@ -70,6 +70,7 @@ static int journal_start(struct state *state)
 	r = journal_create(state->journal_bytes, &fd, &map);
 	if (r < 0)
 		return r;
+	assert(map);
 	journal_close(state);
 	state->fd = fd;
 	state->journal = map;

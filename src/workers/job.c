@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -12,7 +13,7 @@
 
 #include "workers/workers_internal.h"
 
-enum { LOOK_US = 20000, PROGRESS_US = 100000, WAIT_FDS_MAX = 1024, WAIT_FDS_STACK = 32 };
+enum { LOOK_US = 20000, PROGRESS_US = 100000, WAIT_FDS_MAX = 1024 };
 
 /* --- speaking --- */
 
@@ -21,8 +22,8 @@ void worker_message(struct worker_job *job, enum wire_kind kind, const char *tex
 {
 	struct wire_any any = {
 		.type = WIRE_MESSAGE,
-		.message = { .job = job->id, .element = job->element, .kind = kind, .elapsed_us = elapsed_us,
-			     .at_us = util_now_us(), .text = text, .detail = detail, .log = log },
+		.message = { .job = job->id, .element = job->element, .kind = kind, .elapsed_us = MAX(elapsed_us, -1),
+			     .at_us = util_now_us(), .text = text ? text : "", .detail = detail, .log = log },
 	};
 
 	WORKER_SEAM(job->worker, WORKER_AT_MESSAGE);
@@ -51,6 +52,7 @@ void worker_progress(struct worker_job *job, uint64_t done, uint64_t total, uint
 			      .text = text },
 	};
 
+	assert(unit <= 1);
 	if (now_us - worker->progress_us < PROGRESS_US)
 		return;
 	worker->progress_us = now_us;
@@ -98,12 +100,11 @@ static int timeout_ms(int64_t deadline_us)
 int worker_wait(struct worker_job *job, struct pollfd *fds, nfds_t count, int64_t deadline_us)
 {
 	struct worker *worker = job->worker;
-	struct pollfd few[WAIT_FDS_STACK], *all = few;
+	struct pollfd *all;
 	int ready;
 
 	assert(count < WAIT_FDS_MAX);
-	if (count + 1 > WAIT_FDS_STACK)
-		all = ARENA_ARRAY(job->arena, struct pollfd, count + 1);
+	worker->fds = all = util_grow(worker->fds, &worker->fds_cap, count + 1, sizeof(*all));
 	if (count > 0)
 		memcpy(all + 1, fds, count * sizeof(*fds));
 	all[0] = (struct pollfd){ .fd = worker->hooks ? worker->hooks->pump_fd : worker->fd, .events = POLLIN };
@@ -307,4 +308,5 @@ void worker_run_inline(const struct worker_config *config, const struct worker_i
 	worker_run(&worker, dispatch, false);
 	arena_release(&worker.arena);
 	buf_release(&worker.scratch);
+	free(worker.fds);
 }

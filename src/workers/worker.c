@@ -228,13 +228,3 @@ void worker_main(const struct worker_config *config, int fd, uint32_t incarnatio
 	}
 	_exit(0);
 }
-
-#ifdef WORKER_TEST_SEAM
-void (*worker_test_hook)(enum worker_boundary boundary, uint32_t incarnation, uint64_t job, int fd);
-
-void worker_seam(struct worker *worker, enum worker_boundary boundary)
-{
-	if (worker_test_hook && !worker->hooks)
-		worker_test_hook(boundary, worker->incarnation, worker->job ? worker->job->id : 0, worker->fd);
-}
-#endif

@@ -56,7 +56,6 @@ struct worker_type {
 	const char *name; /* "fetch", "build", ...: the action in messages and log names */
 	/* Returns 0 (done), 1 (nothing to do), -ECANCELED, or another negative number with job->diag set. */
 	int (*run)(struct worker_job *job);
-	bool tiny; /* well under a millisecond: one more may wait behind it in the same worker */
 };
 
 /* --- for job functions --- */
@@ -124,6 +123,9 @@ enum worker_boundary {
 };
 extern const char *const worker_boundary_names[WORKER_BOUNDARY_END];
 #ifdef WORKER_TEST_SEAM
+/* NULL: what the environment variable MILLRACE_TEST_DIE says, "BOUNDARY:SIGNAL:EVERY": each worker whose incarnation
+ * number leaves remainder 1 when divided by EVERY sends itself SIGNAL when it first comes to BOUNDARY (a name above), and
+ * one byte is appended to the file MILLRACE_TEST_DIE_LOG if that is set. */
 extern void (*worker_test_hook)(enum worker_boundary boundary, uint32_t incarnation, uint64_t job, int fd);
 #endif
 

@@ -31,6 +31,8 @@ struct worker {
 	bool waiting_cancelled[POOL_WINDOW_MAX];
 	uint32_t waiting_first, waiting_count;
 	struct worker_job *job; /* the one that runs */
+	struct pollfd *fds;     /* for worker_wait, kept */
+	size_t fds_cap;
 	int64_t looked_us;      /* when the socket was looked at last, for worker_check */
 	int64_t progress_us;    /* when progress was sent last */
 	int64_t child_user_us, child_system_us; /* getrusage of children at the end of the last job */

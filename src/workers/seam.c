@@ -1,0 +1,45 @@
+/* workers/seam.c: dying at a chosen boundary, for tests; compiled into test programs only (see worker.h). */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "workers/workers_internal.h"
+
+void (*worker_test_hook)(enum worker_boundary boundary, uint32_t incarnation, uint64_t job, int fd);
+
+static void log_death(void)
+{
+	const char *path = getenv("MILLRACE_TEST_DIE_LOG");
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+
+	if (fd >= 0 && write(fd, "x", 1) != 1)
+		bug("MILLRACE_TEST_DIE_LOG: cannot be written");
+	close_fd(fd);
+}
+
+static void die_as_told(enum worker_boundary boundary, uint32_t incarnation)
+{
+	const char *told = getenv("MILLRACE_TEST_DIE");
+	unsigned every;
+	char name[32];
+	int number;
+
+	if (!told || sscanf(told, "%31[a-z]:%d:%u", name, &number, &every) != 3 || every == 0)
+		return;
+	if (incarnation % every != 1 % every || !str_eq(name, worker_boundary_names[boundary]))
+		return;
+	log_death();
+	raise(number);
+}
+
+void worker_seam(struct worker *worker, enum worker_boundary boundary)
+{
+	if (worker->hooks) /* inline: the parent is not to die */
+		return;
+	if (worker_test_hook)
+		worker_test_hook(boundary, worker->incarnation, worker->job ? worker->job->id : 0, worker->fd);
+	else
+		die_as_told(boundary, worker->incarnation);
+}
