@@ -164,6 +164,12 @@ const struct project_warning *project_warnings(const struct project_loader *load
 /* Paths of all files read so far, absolute, in the order of first reading. */
 const char *const *project_files(const struct project_loader *loader, uint32_t *ret_count);
 
+/* URLs to try for a source of an element, in order: mirrors and alias as the user's policy says (`fetch: source`,
+ * `track: source`).  original as written in the project, translated as kinds made it.  NULL-terminated, in arena, which is
+ * not the graph's: workers call this with the loader they inherited. */
+const char *const *project_urls(const struct project_loader *loader, uint32_t element, const char *original,
+				const char *translated, bool tracking, struct arena *arena);
+
 struct project_host_file { /* of `shell: host-files` */
 	const char *path, *host_path;
 	bool optional;

@@ -296,6 +296,15 @@ int sandbox_read(struct project_loader *load, const struct yaml_node *node, stru
 int kind_base_get(struct loaded_project *project, const char *kind, const struct yaml_node *asked_by,
 		  struct kind_base **ret, struct diag *diag);
 
+/* Whose source is being configured: what kinds hand back to the functions they were lent. */
+struct asking {
+	struct load_element *element;
+	const struct graph_source *source;
+	const char *kind;
+};
+/* urls.c: kinds_host.translate_url */
+int url_translate(void *data, uint32_t project_id, const char *url, bool primary, const char **ret, struct diag *diag);
+
 /* remotes.c */
 int remote_read(struct arena *arena, const struct yaml_node *node, const char *base, bool remote_execution,
 		bool action_cache, struct project_remote *ret, struct diag *diag);

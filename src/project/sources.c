@@ -1,4 +1,4 @@
-/* Sources of an element: their configuration, refs, URLs and keys. */
+/* Sources of an element: their configuration, refs and keys. */
 #include "project/project_internal.h"
 
 #include <errno.h>
@@ -6,130 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char *const schemes[] = { "http", "https", "ftp", "file", "git", "sftp", "ssh" };
-
-/* Who is being configured: what the functions below are called with. */
-struct asking {
-	struct load_element *element;
-	const struct graph_source *source;
-	const char *kind;
-};
-
-/* ---- URLs (compat 1.9: alias translation in subprojects) ---- */
-
-static size_t alias_length(const char *url)
-{
-	const char *colon = strchr(url, ':');
-	size_t len = colon ? (size_t)(colon - url) : 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
-		if (len == strlen(schemes[i]) && strncasecmp(url, schemes[i], len) == 0)
-			return 0;
-	return len;
-}
-
-/* What the junction makes of an alias of its subproject, or NULL. */
-static const char *parent_alias(const struct loaded_project *project, const char *alias)
-{
-	const struct kinds_junction *junction = project->junction_config;
-	const struct yaml_node *mapped = junction->aliases ? yaml_get(junction->aliases, alias) : NULL;
-
-	if (mapped && yaml_is_scalar(mapped))
-		return mapped->text;
-	return junction->map_aliases_identity ? alias : NULL;
-}
-
-static const struct yaml_node *own_alias(const struct loaded_project *project, bool first_pass, const char *alias)
-{
-	const struct yaml_node *aliases = first_pass ? project->first.aliases : project->second.aliases;
-	const struct yaml_node *url = aliases ? yaml_get(aliases, alias) : NULL;
-
-	return url && yaml_is_scalar(url) ? url : NULL;
-}
-
-static int source_error(const struct asking *ask, struct diag *diag, const char *reason, const char *message)
-{
-	diag_set(diag, "source", reason, "%s", message);
-	yaml_where(diag, ask->source->node);
-	diag_element(diag, ask->element->full_name);
-	return -EINVAL;
-}
-
-/* 1 if the alias is declared, as far up as mappings lead. */
-static int alias_exists(const struct asking *ask, const struct loaded_project *project, const char *alias,
-			struct diag *diag)
-{
-	if (project->junction) {
-		const struct loaded_project *parent = project->junction->project;
-		const char *mapped = parent_alias(project, alias);
-		int r;
-
-		if (mapped) {
-			if ((r = alias_exists(ask, parent, mapped, diag)) != 0)
-				return r;
-			return source_error(ask, diag, "invalid-source-alias",
-					    arena_printf(project->load->arena,
-							 "Mapped alias '%s' for subproject alias '%s' is invalid in the "
-							 "parent project",
-							 mapped, alias));
-		}
-		if (parent->disallow_uris)
-			return source_error(ask, diag, "missing-alias-mapping",
-					    arena_printf(project->load->arena,
-							 "Parent project did not provide a mapping for alias '%s' and "
-							 "disallowed usage of unmapped aliases",
-							 alias));
-	}
-	return own_alias(project, ask->element->first_pass, alias) != NULL;
-}
-
-static const char *translate(const struct loaded_project *project, bool first_pass, const char *url)
-{
-	struct arena *arena = project->load->arena;
-	const char *colon = strchr(url, ':'), *alias, *mapped;
-	const struct yaml_node *own;
-
-	if (!colon)
-		return url;
-	alias = arena_strndup(arena, url, (size_t)(colon - url));
-	own = own_alias(project, first_pass, alias);
-	if (!own || !*own->text)
-		return url;
-	mapped = project->junction ? parent_alias(project, alias) : NULL;
-	if (mapped)
-		return translate(project->junction->project, first_pass, arena_printf(arena, "%s%s", mapped, colon));
-	return arena_printf(arena, "%s%s", own->text, colon + 1);
-}
-
-static int translate_url(void *data, uint32_t project_id, const char *url, bool primary, const char **ret,
-			 struct diag *diag)
-{
-	const struct asking *ask = data;
-	struct loaded_project *project = ask->element->project;
-	size_t len = alias_length(url);
-	const char *alias;
-	int r;
-
-	if (len == 0) {
-		r = load_warn_token(project, "unaliased-url", diag, "%s: Use of unaliased source download URL: %s",
-				    ask->element->full_name, url);
-		if (r < 0) {
-			yaml_where(diag, ask->source->node);
-			return r;
-		}
-	} else {
-		alias = arena_strndup(project->load->arena, url, len);
-		if ((r = alias_exists(ask, project, alias, diag)) < 0)
-			return r;
-		if (r == 0)
-			return source_error(ask, diag, "invalid-source-alias",
-					    arena_printf(project->load->arena, "Invalid alias '%s' specified in URL: %s",
-							 alias, url));
-	}
-	*ret = translate(project, ask->element->first_pass, url);
-	return 0;
-}
 
 /* ---- digests ---- */
 
@@ -157,7 +33,7 @@ static void make_context(struct kinds_context *ctx, struct kinds_host *host, str
 {
 	struct loaded_project *project = ask->element->project;
 
-	*host = (struct kinds_host){ .data = ask, .translate_url = translate_url, .tree_digest = tree_digest,
+	*host = (struct kinds_host){ .data = ask, .translate_url = url_translate, .tree_digest = tree_digest,
 				     .file_digest = file_digest };
 	*ctx = (struct kinds_context){ .arena = project->load->arena, .diag = diag, .graph = project->load->graph,
 				       .host = host, .project = project->id, .plugin = plugin,

@@ -390,6 +390,46 @@ static void test_workspace(void **state)
 	unload(&f);
 }
 
+static void expect_urls(const struct fixture *f, const char *name, const char *url, const char *wanted)
+{
+	struct arena arena = ARENA_INIT;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	const char *const *urls = project_urls(f->loader, project_find(f->loader, name), url, "translated", false, &arena);
+
+	for (; *urls; urls++)
+		buf_printf(&text, "%s ", *urls);
+	assert_string_equal(buf_text(&text), wanted);
+	arena_release(&arena);
+}
+
+static void test_urls(void **state)
+{
+	struct fixture f = { 0 };
+
+	write_files("project.conf",
+		    CONF "aliases: {a: 'https://a/', up: 'https://up/%{project-name}/'}\n"
+			 "mirrors:\n- {name: one, aliases: {a: ['http://one/', 'http://uno/']}}\n"
+			 "- {name: two, aliases: {a: ['http://two/'], up: ['http://two/up/']}}\n",
+		    "elements/j.bst",
+		    "kind: junction\nsources: [{kind: local, path: sub}]\nconfig: {aliases: {s: up}}\n", "elements/x.bst",
+		    "kind: import\nsources: [{kind: tar, url: 'a:x.tar'}]\ndepends: ['j.bst:y.bst']\n",
+		    "sub/project.conf", SUBCONF "aliases: {s: 'https://s/', t: 'https://t/'}\n", "sub/elements/y.bst",
+		    "kind: import\nsources: [{kind: tar, url: 's:y.tar'}, {kind: tar, url: 't:y.tar'}]\n", NULL);
+	f.request.default_mirror = "two";
+	must_load(&f, "x.bst");
+	expect_urls(&f, "x.bst", "a:x.tar", "http://two/x.tar http://one/x.tar http://uno/x.tar https://a/x.tar ");
+	expect_urls(&f, "x.bst", "https://b/x.tar", "translated ");
+	expect_urls(&f, "j.bst:y.bst", "s:y.tar", "http://two/up/y.tar https://up/test/y.tar ");
+	expect_urls(&f, "j.bst:y.bst", "t:y.tar", "https://t/y.tar ");
+	unload(&f);
+	write_files("project.conf", CONF "aliases: {a: 'https://a/'}\n", "user.conf", "fetch: {source: mirrors}\n",
+		    "elements/x.bst", "kind: import\nsources: [{kind: tar, url: 'a:x.tar'}]\n", NULL);
+	expect_error("x.bst", "source", "missing-source-alias-target", "No fetch URI found for alias 'a'");
+	write_files("project.conf", CONF, "elements/x.bst",
+		    "kind: import\nsources: [{kind: tar, url: 'nope:x.tar'}]\n", NULL);
+	expect_error("x.bst", "source", "invalid-source-alias", "Invalid alias 'nope' specified in URL: nope:x.tar");
+}
+
 static void test_targets(void **state)
 {
 	struct fixture f = { 0 };
@@ -456,7 +496,7 @@ int main(void)
 		cmocka_unit_test(test_includes),       cmocka_unit_test(test_options),
 		cmocka_unit_test(test_junctions),      cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_refs),           cmocka_unit_test(test_workspace),
-		cmocka_unit_test(test_targets),        cmocka_unit_test(test_large),
+		cmocka_unit_test(test_targets),        cmocka_unit_test(test_urls),        cmocka_unit_test(test_large),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
