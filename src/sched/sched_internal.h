@@ -49,6 +49,8 @@ struct element {
 	uint32_t link; /* ACTIVE: slot of its job; DELAYED and not announced: next such element */
 };
 
+_Static_assert(sizeof(struct element) == 32, "half a cache line: a million of them are walked at random");
+
 enum element_event {
 	ELEMENT_REQUIRED,
 	ELEMENT_CHANGED,

@@ -33,6 +33,12 @@ static void no_elements_no_edges(void **state)
 	}
 	assert_false(sched_next(s, &command));
 	sched_free(s);
+	config.max_workers = 0; /* one at least */
+	s = sched_new(&config, &graph);
+	assert_true(sched_next(s, &command));
+	assert_int_equal(command.type, SCHED_SPAWN);
+	assert_false(sched_next(s, &command));
+	sched_free(s);
 }
 
 static void heap_keeps_order(void **state)
