@@ -636,6 +636,7 @@ static void expiry_is_alone_and_does_not_starve(void **state)
 	expect(&f, "build a on 0, build b on 1");
 	sched_request_expiry(f.s);
 	sched_request_expiry(f.s);
+	assert_int_equal(counts(&f, SCHED_EXPIRE).total, 1);
 	ok(&f, 'a');
 	expect(&f, "");
 	ok(&f, 'b');
@@ -781,6 +782,12 @@ static void expiry_that_kills_before_it_starts(void **state)
 		assert_in_range(++times, 1, 20);
 	} while (sched_worker_died(f.s, 0) == SCHED_RETURNED);
 	assert_int_equal(times, 9);
+	expect(&f, "finished success");
+	sched_request_expiry(f.s); /* a new one starts with a clean slate */
+	expect(&f, "expire - on 0");
+	assert_int_equal(sched_worker_died(f.s, 0), SCHED_RETURNED);
+	expect(&f, "expire - on 0");
+	assert_int_equal(sched_job_done(f.s, f.expiry, SCHED_SUCCESS, 0), SCHED_OK);
 	expect(&f, "finished success");
 	end(&f);
 }

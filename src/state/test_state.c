@@ -434,9 +434,58 @@ static void test_interleavings(void **unused UNUSED)
 	}
 }
 
+/* Lines of /proc/self/maps that are ours, or open files. */
+static uint32_t count_lines(const char *path, const char *word)
+{
+	char line[4096];
+	uint32_t count = 0;
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		count += strstr(line, word) != NULL;
+	fclose(f);
+	return count;
+}
+
+static int lowest_free_fd(void)
+{
+	int fd = memfd_create("probe", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	close(fd);
+	return fd;
+}
+
+static void test_nothing_left_behind(void **unused UNUSED)
+{
+	uint32_t maps = count_lines("/proc/self/maps", "millrace-state");
+	int fd = lowest_free_fd();
+
+	for (int round = 0; round < 3; round++) {
+		struct state *parent = state_new(100), *replica;
+		struct state_changes changes = STATE_CHANGES_INIT;
+
+		assert_int_equal(state_open(parent, 0), 0);
+		replica = state_replica(parent, 1);
+		state_change_fetched(&changes, 1, STATE_FETCHED_NO);
+		commit(parent, 2, &changes);
+		assert_int_equal(state_follow(replica, state_position(parent), NULL, NULL), 1);
+		assert_int_equal(count_lines("/proc/self/maps", "millrace-state"), maps + 2);
+		assert_int_equal(state_roll(parent), 0);
+		assert_int_equal(count_lines("/proc/self/maps", "millrace-state"), maps + 2); /* the old one is the reader's */
+		state_changes_release(&changes);
+		state_free(replica);
+		state_free(parent);
+		assert_int_equal(count_lines("/proc/self/maps", "millrace-state"), maps);
+		assert_int_equal(lowest_free_fd(), fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_left_behind),
 		cmocka_unit_test(test_every_field),   cmocka_unit_test(test_bounds),	   cmocka_unit_test(test_validate),
 		cmocka_unit_test(test_full_and_roll), cmocka_unit_test(test_follow),	   cmocka_unit_test(test_kept_differs),
 		cmocka_unit_test(test_real_fork),     cmocka_unit_test(test_interleavings),

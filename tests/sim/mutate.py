@@ -2,7 +2,7 @@
 """Does the simulation notice when the scheduler or the journal is wrong?  Breaks them mechanically, one small change at a
 time, and counts how many of the broken ones are caught.
 
-usage: mutate.py [--mutants N] [--seed N] [--count SCHEDULES] [--jobs N] [--only FILE] [--report FILE]
+usage: mutate.py [--mutants N] [--seed N] [--count SCHEDULES] [--jobs N] [--only FILE] [--again FILE] [--report FILE]
 
 Each mutant differs from the tree in one place: a comparison flipped or off by one, an increment, decrement, assignment or
 call left out, a condition negated, `and` for `or`.  It is compiled, then judged by the unit tests of its room and by the
@@ -137,9 +137,15 @@ def main():
     p.add_argument("--count", type=int, default=2000)
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--only")
+    p.add_argument("--again", help="only those that survived, from an earlier report")
     p.add_argument("--report")
     a = p.parse_args()
     pool = [m for name in MUTATED if not a.only or a.only in name for m in candidates(name)]
+    if a.again:
+        with open(a.again, encoding="utf-8") as f:
+            known = {tuple(part.strip() for part in (re.sub(r":\d+$", "", line.split(": ", 1)[0]), line.split(": ", 1)[1]))
+                     for line in f.read().replace("survived ", "").splitlines() if line.startswith("src/")}
+        pool = [m for m in pool if (m[0], f"{m[2]}: {m[3]}") in known]
     chosen = random.Random(a.seed).sample(pool, min(a.mutants, len(pool)))
     work = tempfile.mkdtemp(prefix="mutate-")
     counts = {"sim": 0, "unit": 0, "either": 0, "all": 0}
