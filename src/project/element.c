@@ -218,12 +218,14 @@ static int check_protected(struct making *m, const struct yaml_node *own)
 static void keep_variables(struct making *m)
 {
 	uint32_t count = 0;
-	const struct yaml_var *sorted = yaml_vars_sorted(&m->vars, m->arena, &count);
+	struct arena *scratch = &m->project->load->scratch;
+	const struct yaml_var *sorted = yaml_vars_sorted(&m->vars, scratch, &count);
 	struct graph_pair *pairs = ARENA_ARRAY(m->arena, struct graph_pair, count);
 	const char *max_jobs;
 
 	for (uint32_t i = 0; i < count; i++)
 		pairs[i] = (struct graph_pair){ sorted[i].name, sorted[i].text };
+	arena_reset(scratch);
 	m->to.variables = pairs;
 	m->to.variable_count = count;
 	max_jobs = graph_variable(&m->to, "max-jobs");

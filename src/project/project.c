@@ -153,6 +153,7 @@ void project_loader_free(struct project_loader *load)
 		return;
 	load->graph = NULL; /* it may be gone already */
 	begin_round(load);
+	arena_release(&load->scratch);
 	strmap_release(&load->file_index);
 	strmap_release(&load->warned);
 	strmap_release(&load->full_names);

@@ -349,7 +349,7 @@ struct project_loader {
 	struct strmap full_names; /* of graph elements */
 	ITEMS(uint32_t) targets;
 	ITEMS(uint32_t) except;
-	struct graph_walk walk;
+	struct arena scratch; /* reset whenever convenient */
 };
 
 /* Parses path once; name is what errors call it, the junction's name is put before it. */
