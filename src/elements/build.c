@@ -192,12 +192,14 @@ static const struct {
 	const struct elements_kind *acting;
 } kinds[] = {
 	{ "autotools", &elements_manual }, { "bazel_build", &elements_manual }, { "cargo", &elements_manual },
-	{ "cmake", &elements_manual },     { "compose", &elements_compose },    { "dpkg_build", &elements_manual },
-	{ "filter", &elements_filter },    { "import", &elements_import },      { "make", &elements_manual },
+	{ "cmake", &elements_manual },     { "collect_initial_scripts", &elements_collect_scripts },
+	{ "collect_integration", &elements_collect_integration }, { "compose", &elements_compose },
+	{ "fastboot_bootimg", &elements_image }, { "fastboot_ext4", &elements_image }, { "filter", &elements_filter },
+	{ "import", &elements_import },    { "make", &elements_manual },
 	{ "makemaker", &elements_manual }, { "manual", &elements_manual },      { "meson", &elements_manual },
 	{ "modulebuild", &elements_manual }, { "pip", &elements_manual },       { "pyproject", &elements_manual },
 	{ "qmake", &elements_manual },     { "script", &elements_script },      { "setuptools", &elements_manual },
-	{ "stack", &elements_stack },
+	{ "stack", &elements_stack },      { "x86image", &elements_image },
 };
 
 static const struct elements_kind *find_kind(const char *name)
@@ -350,10 +352,12 @@ int elements_build(const struct elements_job *job, struct elements_result *ret, 
 	if (job->dep_count)
 		qsort(build.by_id, job->dep_count, sizeof *build.by_id, by_element);
 	build.overlaps = overlaps_new(job);
+	sandbox_host_set_check(job->sandbox_host, job->hooks.check, job->hooks.data);
 	r = run(&build, diag);
 	if (r != 0 && diag)
 		diag_element(diag, build.element->full_name);
 	sandbox_free(build.sandbox);
+	sandbox_host_set_check(job->sandbox_host, NULL, NULL);
 	overlaps_free(build.overlaps);
 	graph_walk_release(&build.walk);
 	return r;

@@ -44,6 +44,8 @@ struct elements_hooks {
 	/* Waits until pidfd is readable.  Returns 0, or <0 to give up: everything in the sandbox is then killed and
 	 * elements_build returns that value.  NULL: waits without end. */
 	int (*wait)(void *data, int pidfd);
+	/* Called for each file written to or read from a sandbox's root; <0 gives up, as for wait.  May be NULL. */
+	int (*check)(void *data);
 };
 
 enum elements_buildtrees { ELEMENTS_BUILDTREES_AUTO, ELEMENTS_BUILDTREES_ALWAYS, ELEMENTS_BUILDTREES_NEVER };

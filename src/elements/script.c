@@ -1,4 +1,5 @@
-/* script: commands over staged dependencies, the root writable unless told otherwise (the peer's scriptelement.py). */
+/* script: commands over staged dependencies, the root writable unless told otherwise (the peer's scriptelement.py); and
+ * the image kinds, which are scripts with one more writable directory. */
 #include "elements/elements_internal.h"
 
 static int configure(struct build *build, struct diag *diag)
@@ -66,3 +67,13 @@ static int assemble(struct build *build, const char **collect, struct diag *diag
 }
 
 const struct elements_kind elements_script = { "script", configure, stage, assemble };
+
+static int configure_image(struct build *build, struct diag *diag)
+{
+	int r = configure(build, diag);
+
+	build->marked[build->marked_count++] = "/buildstream";
+	return r;
+}
+
+const struct elements_kind elements_image = { "x86image", configure_image, stage, assemble };

@@ -130,7 +130,7 @@ static int list_entry(void *data, const char *path, const struct cas_entry *entr
 		buf_addc(data, '/');
 	if (entry->type == CAS_SYMLINK)
 		buf_printf(data, ">%s", entry->target);
-	if (entry->type == CAS_FILE && entry->digest.size_bytes < 64 && cas_get(cas, &entry->digest, &content) >= 0)
+	if (entry->type == CAS_FILE && entry->digest.size_bytes < 66 && cas_get(cas, &entry->digest, &content) >= 0)
 		buf_printf(data, "=%s", buf_text(&content));
 	buf_release(&content);
 	return 0;
@@ -308,6 +308,29 @@ static void test_split(void **state)
 		assert_string_equal(buf_text(&taken), rows[i].taken);
 		elements_split_free(split);
 		buf_release(&taken);
+	}
+}
+
+static void test_collect(void **state)
+{
+	struct kinds_collect_integration config = { .script_path = "/usr/bin/integrate", .ignore = STRINGS("no.bst") };
+	struct kinds_collect_scripts scripts = { .path = "/etc/init/" };
+	uint32_t ids[3], id;
+
+	new_graph();
+	ids[0] = built("a/b.bst", "x=1", "{bst: {integration-commands: [one, two]}, initial-script: {script: first}}");
+	ids[1] = built("no.bst", "x=1", "{bst: {integration-commands: [three]}}");
+	ids[2] = built("c.bst", "x=1", "{initial-script: {script: second}}");
+	for (int kind = 0; kind < 2; kind++) {
+		id = add(kind ? "collect_initial_scripts" : "collect_integration", "collect.bst",
+			 kind ? (void *)&scripts : (void *)&config, NULL);
+		for (int i = 0; i < 3; i++)
+			depend(id, ids[i], GRAPH_BUILD);
+		if (kind)
+			assert_builds(id, "", "etc/ etc/init/ *etc/init/001-a_b_bst=first *etc/init/002-c_bst=second");
+		else
+			assert_builds(id, "", "usr/ usr/bin/ *usr/bin/integrate=#!/bin/sh\nset -e\n\n"
+					      "# integration commands from a/b.bst\none\n\ntwo\n\n");
 	}
 }
 
@@ -606,7 +629,7 @@ int main(void)
 		cmocka_unit_test(test_import),	      cmocka_unit_test(test_stack),   cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_split),	      cmocka_unit_test(test_overlaps), cmocka_unit_test(test_unstaged),
 		cmocka_unit_test(test_manual),	      cmocka_unit_test(test_manual_fails), cmocka_unit_test(test_script),
-		cmocka_unit_test(test_compose),
+		cmocka_unit_test(test_compose),	      cmocka_unit_test(test_collect),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

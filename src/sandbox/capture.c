@@ -84,9 +84,10 @@ static int capture_file(struct sandbox_capture *capture, int dirfd, const char *
 			struct cas_entry *ret)
 {
 	_cleanup_close_ int fd = open_anyway(dirfd, name, 0, st->st_mode & 07777);
+	int r = fd < 0 ? fd : sandbox_check(capture->host);
 
-	if (fd < 0)
-		return fd;
+	if (r < 0)
+		return r;
 	capture->files++;
 	capture->bytes += (uint64_t)st->st_size;
 	ret->type = CAS_FILE;

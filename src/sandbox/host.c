@@ -52,6 +52,12 @@ void sandbox_host_free(struct sandbox_host *host)
 	free(host);
 }
 
+void sandbox_host_set_check(struct sandbox_host *host, int (*check)(void *data), void *data)
+{
+	host->check = check;
+	host->check_data = data;
+}
+
 int sandbox_lock(int fd, bool exclusive)
 {
 	while (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)

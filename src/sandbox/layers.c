@@ -146,7 +146,7 @@ static int write_layer(struct sandbox_host *host, int fd, const struct digest *b
 	tree_fd = openat(fd, "tree", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	if (tree_fd < 0)
 		return diag_errno(diag, "sandbox", NULL, errno, "Failed to make a layer for the sandbox");
-	r = sandbox_write_difference(host->cas, tree_fd, below, tree, size, diag);
+	r = sandbox_write_difference(host, tree_fd, below, tree, size, diag);
 	if (r < 0)
 		return r;
 	snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64 " %" PRId64 "\n", size->files, size->bytes, tree->size_bytes);
@@ -259,8 +259,8 @@ static int get_or_make(struct sandbox_host *host, const struct digest *tree, con
 	if (r < 0 && choose_base(host, &listing, tree, &base))
 		r = make_stack(host, &base, tree, hex, ret);
 	free(listing.items);
-	if (r >= 0)
-		return 0;
+	if (r >= 0 || r == -ECANCELED)
+		return r;
 	r = make_layer(host, hex, NULL, tree, diag);
 	return r < 0 ? r : add_layer(host, ret, hex);
 }

@@ -194,7 +194,7 @@ static int write_root(struct sandbox *sandbox, const char *where, const struct d
 
 	if (fd < 0)
 		return diag_errno(diag, "sandbox", NULL, errno, "Failed to write the sandbox's root");
-	return sandbox_write_difference(sandbox->host->cas, fd, below, tree, &size, diag);
+	return sandbox_write_difference(sandbox->host, fd, below, tree, &size, diag);
 }
 
 /* The tree as a directory: layers and what goes over them, or all of it. */
@@ -544,7 +544,7 @@ static int capture_at(struct sandbox *sandbox, struct sandbox_capture *capture, 
 
 static int capture_all(struct sandbox *sandbox, struct sandbox_result *ret, struct diag *diag)
 {
-	struct sandbox_capture capture = { sandbox->host->cas, sandbox->spec.keep_mtimes, .diag = diag };
+	struct sandbox_capture capture = { sandbox->host, sandbox->host->cas, sandbox->spec.keep_mtimes, .diag = diag };
 	int r = 0;
 
 	if (!sandbox->read_only)

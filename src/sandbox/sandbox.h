@@ -42,6 +42,9 @@ struct sandbox_host_options {
 /* Cheap: nothing is probed, made or swept before the first sandbox needs it. */
 int sandbox_host_new(struct sandbox_host **ret, const struct sandbox_host_options *options, struct diag *diag);
 void sandbox_host_free(struct sandbox_host *host);
+/* check is called once for each file written or captured (so it must be quick) and may return <0: what was under way ends
+ * with that value.  NULL: no check. */
+void sandbox_host_set_check(struct sandbox_host *host, int (*check)(void *data), void *data);
 /* How sandboxes of this host are built, and why, in words for --debug: "overlay (user namespace, userxattr, volatile)" or
  * "copy: mounting an overlay failed: Operation not permitted".  Probes on first use. */
 enum sandbox_way sandbox_host_way(struct sandbox_host *host);

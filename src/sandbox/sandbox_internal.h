@@ -37,6 +37,8 @@ struct sandbox_host {
 	char *bwrap;             /* absolute path, or NULL until looked for */
 	unsigned counter;        /* of temporary names */
 	uint64_t new_bytes;      /* layers made since the last sweep */
+	int (*check)(void *data);
+	void *check_data;
 };
 
 struct sandbox_layers {
@@ -78,6 +80,12 @@ int sandbox_mount(const struct sandbox_mode *mode, unsigned layer_count);
 /* flock without waiting; -EWOULDBLOCK. */
 int sandbox_lock(int fd, bool exclusive);
 
+/* Now and then in long work: 0, or <0 to give up. */
+static inline int sandbox_check(struct sandbox_host *host)
+{
+	return host->check ? host->check(host->check_data) : 0;
+}
+
 /* ---- layers.c ---- */
 int sandbox_layers_get(struct sandbox_host *host, const struct digest *tree, struct sandbox_layers *ret,
 		       struct diag *diag);
@@ -89,7 +97,7 @@ struct sandbox_size {
 	uint64_t files, bytes, whiteouts;
 };
 /* Writes into dirfd (an empty directory) what an overlay over `below` (NULL: nothing) needs to show `tree`. */
-int sandbox_write_difference(struct cas *cas, int dirfd, const struct digest *below, const struct digest *tree,
+int sandbox_write_difference(struct sandbox_host *host, int dirfd, const struct digest *below, const struct digest *tree,
 			     struct sandbox_size *size, struct diag *diag);
 /* The same, only counted; stops early when files exceed limit. */
 int sandbox_count_difference(struct cas *cas, const struct digest *below, const struct digest *tree, uint64_t limit,
@@ -97,6 +105,7 @@ int sandbox_count_difference(struct cas *cas, const struct digest *below, const 
 
 /* ---- capture.c ---- */
 struct sandbox_capture {
+	struct sandbox_host *host;
 	struct cas *cas;
 	bool keep_mtimes;
 	uint64_t files, bytes;

@@ -1,5 +1,6 @@
 /* Sandboxes with a busybox root: what commands see, what layers must not get wrong, what comes back.  Everything runs
  * twice, over overlay layers and with everything copied, and must look the same. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -422,6 +423,90 @@ static void test_kill(void **state)
 	rig_release(&rig);
 }
 
+static unsigned count_scratch(void)
+{
+	char *path = xasprintf("%s/millrace/sandboxes", base_dir);
+	DIR *dir = opendir(path);
+	unsigned count = 0;
+
+	free(path);
+	assert_non_null(dir);
+	for (struct dirent *entry; (entry = readdir(dir));)
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+/* A process is killed while its sandbox runs: everything inside dies with it, and the next process cleans up. */
+static void test_sudden_death(void **state)
+{
+	struct diag diag = DIAG_INIT;
+	struct rig rig;
+	int fds[2];
+	char text[4096];
+	pid_t pid;
+
+	if (skipped)
+		skip();
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		rig_init(&rig, false, NULL);
+		start(&rig, "(trap '' TERM HUP; sleep 100) & echo run''ning; sleep 100", true, fds[1], &diag);
+		pause();
+	}
+	close(fds[1]);
+	for (size_t len = 0; len < sizeof text - 1;) {
+		ssize_t n = read(fds[0], text + len, sizeof text - 1 - len);
+
+		assert_true(n > 0);
+		len += (size_t)n;
+		text[len] = '\0';
+		if (strstr(text, "running"))
+			break;
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* nobody inside holds the other end any more */
+	assert_int_equal(poll(&(struct pollfd){ fds[0], POLLIN, 0 }, 1, 5000), 1);
+	assert_int_equal(read(fds[0], text, sizeof text), 0);
+	close(fds[0]);
+	rig_init(&rig, false, NULL);
+	assert_true(count_scratch() >= 1);
+	sandbox_host_sweep(rig.host);
+	assert_int_equal(count_scratch(), 0);
+	rig_release(&rig);
+}
+
+static int stop_at(void *data)
+{
+	return --*(int *)data ? 0 : -ECANCELED;
+}
+
+/* Giving up while the root is written or captured. */
+static void test_give_up(void **state)
+{
+	struct diag diag = DIAG_INIT;
+	struct rig rig;
+	int left = 3, log_fd = open_log();
+
+	if (skipped)
+		skip();
+	rig_init(&rig, true, NULL);
+	sandbox_host_set_check(rig.host, stop_at, &left);
+	assert_int_equal(start(&rig, "true", true, log_fd, &diag), -ECANCELED);
+	diag_release(&diag);
+	left = 1000;
+	assert_int_equal(start(&rig, "touch /i/a /i/b /i/c", true, log_fd, &diag), SANDBOX_SUCCESS);
+	left = 2;
+	assert_int_equal(sandbox_finish(rig.sandbox, &rig.result, &diag), -ECANCELED);
+	diag_release(&diag);
+	sandbox_host_set_check(rig.host, NULL, NULL);
+	expect(&rig, true, "ls /i", "");
+	close(log_fd);
+	rig_release(&rig);
+}
+
 static void test_stop(void **state)
 {
 	struct diag diag = DIAG_INIT;
@@ -617,6 +702,8 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_sudden_death),
+		cmocka_unit_test(test_give_up),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_layers),
 	};

@@ -13,6 +13,7 @@
 #include "base/fs.h"
 
 struct writer {
+	struct sandbox_host *host; /* NULL when only counting */
 	struct cas *cas;
 	struct sandbox_size *size;
 	struct diag *diag;
@@ -85,11 +86,12 @@ static int write_file(struct writer *writer, int dirfd, const struct cas_entry *
 	return r;
 }
 
+static int write_directory(struct writer *writer, int dirfd, const struct digest *below, const struct cas_entry *entry);
+static int write_over(struct writer *writer, int dirfd, const struct digest *below, const struct digest *tree);
+
 /* One entry where nothing is yet; a directory with all below. */
 static int write_entry(struct writer *writer, int dirfd, const struct cas_entry *entry)
 {
-	struct cas_checkout options = { CAS_CHECKOUT_MTIME, CAS_ARBITRARY_MTIME };
-
 	switch ((enum cas_type)entry->type) {
 	case CAS_FILE:
 		return write_file(writer, dirfd, entry);
@@ -99,25 +101,14 @@ static int write_entry(struct writer *writer, int dirfd, const struct cas_entry 
 			return -errno;
 		return 0;
 	case CAS_DIRECTORY:
-		return cas_checkout(writer->cas, &entry->digest, dirfd, entry->name, &options, writer->diag);
+		return write_directory(writer, dirfd, NULL, entry);
 	case CAS_NONE:
 		break;
 	}
 	return -EINVAL;
 }
 
-static int count_entry(struct writer *writer, const struct cas_entry *entry);
-
-static int count_directory(struct writer *writer, const struct digest *digest)
-{
-	const struct cas_directory *directory;
-	int r = cas_directory_get(writer->cas, digest, &directory);
-
-	for (uint32_t i = 0; r >= 0 && i < directory->count; i++)
-		r = count_entry(writer, &directory->entries[i]);
-	return r;
-}
-
+/* Counts the entry itself; a directory's content is counted when it is written or walked. */
 static int count_entry(struct writer *writer, const struct cas_entry *entry)
 {
 	writer->size->files++;
@@ -125,7 +116,7 @@ static int count_entry(struct writer *writer, const struct cas_entry *entry)
 		return -EOVERFLOW;
 	if (entry->type == CAS_FILE)
 		writer->size->bytes += (uint64_t)entry->digest.size_bytes;
-	return entry->type == CAS_DIRECTORY ? count_directory(writer, &entry->digest) : 0;
+	return writer->host ? sandbox_check(writer->host) : 0;
 }
 
 static bool same(const struct cas_entry *a, const struct cas_entry *b)
@@ -145,22 +136,19 @@ static int whiteout(struct writer *writer, int dirfd, const char *name)
 	return mknodat(dirfd, name, S_IFCHR, makedev(0, 0)) < 0 ? -errno : 0;
 }
 
-static int write_over(struct writer *writer, int dirfd, const struct digest *below, const struct digest *tree);
-
-/* A directory that is on both sides. */
-static int write_directory_over(struct writer *writer, int dirfd, const struct cas_entry *below,
-				const struct cas_entry *entry)
+/* below: the directory of that name on the other side, NULL if there is none. */
+static int write_directory(struct writer *writer, int dirfd, const struct digest *below, const struct cas_entry *entry)
 {
 	_cleanup_close_ int fd = -1;
 
 	if (writer->count_only)
-		return write_over(writer, -1, &below->digest, &entry->digest);
+		return write_over(writer, -1, below, &entry->digest);
 	if (mkdirat(dirfd, entry->name, 0755) < 0)
 		return -errno;
 	fd = openat(dirfd, entry->name, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	return write_over(writer, fd, &below->digest, &entry->digest);
+	return write_over(writer, fd, below, &entry->digest);
 }
 
 static int write_change(struct writer *writer, int dirfd, const struct cas_entry *below, const struct cas_entry *entry)
@@ -172,13 +160,13 @@ static int write_change(struct writer *writer, int dirfd, const struct cas_entry
 	if (!entry)
 		return whiteout(writer, dirfd, below->name);
 	if (below && below->type == CAS_DIRECTORY && entry->type == CAS_DIRECTORY) {
-		r = write_directory_over(writer, dirfd, below, entry);
+		r = write_directory(writer, dirfd, &below->digest, entry);
 	} else {
 		r = count_entry(writer, entry);
-		if (r >= 0 && !writer->count_only)
+		if (r >= 0 && (!writer->count_only || entry->type == CAS_DIRECTORY))
 			r = write_entry(writer, dirfd, entry);
 	}
-	if (r < 0 && r != -EOVERFLOW && writer->diag && !writer->diag->domain)
+	if (r < 0 && r != -EOVERFLOW && r != -ECANCELED && writer->diag && !writer->diag->domain)
 		return failed(writer, r, entry->name);
 	return r;
 }
@@ -204,10 +192,10 @@ static int write_over(struct writer *writer, int dirfd, const struct digest *bel
 	return r;
 }
 
-int sandbox_write_difference(struct cas *cas, int dirfd, const struct digest *below, const struct digest *tree,
+int sandbox_write_difference(struct sandbox_host *host, int dirfd, const struct digest *below, const struct digest *tree,
 			     struct sandbox_size *size, struct diag *diag)
 {
-	struct writer writer = { cas, size, diag, .limit = UINT64_MAX };
+	struct writer writer = { host, host->cas, size, diag, .limit = UINT64_MAX };
 	int r = write_over(&writer, dirfd, below, tree);
 
 	if (r < 0 && diag && !diag->domain)
@@ -218,7 +206,7 @@ int sandbox_write_difference(struct cas *cas, int dirfd, const struct digest *be
 int sandbox_count_difference(struct cas *cas, const struct digest *below, const struct digest *tree, uint64_t limit,
 			     struct sandbox_size *size)
 {
-	struct writer writer = { cas, size, NULL, true, limit };
+	struct writer writer = { NULL, cas, size, NULL, true, limit };
 
 	return write_over(&writer, -1, below, tree);
 }
