@@ -120,6 +120,11 @@ static int on_wait(void *data, int pidfd)
 	return MIN(r, 0);
 }
 
+static int on_check(void *data)
+{
+	return worker_check(((struct build *)data)->job);
+}
+
 /* --- caching --- */
 
 static struct artifact_dep *record_deps(struct build *build)
@@ -290,7 +295,7 @@ static int build_element(struct build *build)
 		.sources = build->element->source_count ? state->sources : DIGEST_EMPTY,
 		.buildtrees = build->context->buildtrees,
 		.log_fd = build->log.fd,
-		.hooks = { build, on_message, on_wait },
+		.hooks = { build, on_message, on_wait, on_check },
 	};
 	struct elements_result result = { 0 };
 	int outcome = elements_build(&spec, &result, &job->diag), r;

@@ -166,7 +166,8 @@ static int make_layer(struct sandbox_host *host, const char *name, const struct 
 	if (mkdirat(host->layers_fd, tmp, 0755) < 0)
 		return diag_errno(diag, "sandbox", NULL, errno, "Failed to make a layer for the sandbox");
 	fd = openat(host->layers_fd, tmp, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || sandbox_lock(fd, true) < 0) /* a sweeper of another process was faster */
+	/* a sweeper of another process may have come between, holding it or having removed it */
+	if (fd < 0 || sandbox_lock(fd, true) < 0 || faccessat(host->layers_fd, tmp, F_OK, 0) < 0)
 		r = -EAGAIN;
 	if (r >= 0)
 		r = write_layer(host, fd, below, tree, &size, diag);
