@@ -11,13 +11,21 @@
 
 enum { BLOB_MAX = 64 << 20 };
 
+static const struct yaml_node *finish(struct yaml_map_builder *builder, struct arena *arena)
+{
+	const struct yaml_node *map = yaml_map_build(builder, arena, NULL);
+
+	yaml_map_builder_release(builder);
+	return map;
+}
+
 static const struct yaml_node *pairs_map(struct arena *arena, const struct graph_pair *pairs, uint32_t count)
 {
 	struct yaml_map_builder builder = YAML_MAP_BUILDER_INIT;
 
 	for (uint32_t i = 0; i < count; i++)
 		yaml_map_add(&builder, pairs[i].name, strlen(pairs[i].name), yaml_str(arena, pairs[i].value, NULL));
-	return yaml_map_build(&builder, arena, NULL);
+	return finish(&builder, arena);
 }
 
 static void add_text(struct yaml_map_builder *builder, struct arena *arena, const char *key, const char *text)
@@ -40,10 +48,9 @@ static const struct yaml_node *sandbox_map(struct arena *arena, const struct gra
 		if (sandbox->action_cache_enable_update)
 			add_text(&socket, arena, "action-cache-enable-update", "true");
 		yaml_map_add(&builder, "remote-apis-socket", strlen("remote-apis-socket"),
-			     yaml_map_build(&socket, arena, NULL));
+			     finish(&socket, arena));
 	}
-	yaml_map_builder_release(&socket);
-	return yaml_map_build(&builder, arena, NULL);
+	return finish(&builder, arena);
 }
 
 int artifact_put_public(struct cas *cas, const struct yaml_node *data, struct digest *ret)
@@ -63,7 +70,7 @@ int artifact_put_low_meta(struct cas *cas, const struct graph_pair *environment,
 
 	yaml_map_add(&builder, "environment", strlen("environment"), pairs_map(&arena, environment, count));
 	yaml_map_add(&builder, "sandbox-config", strlen("sandbox-config"), sandbox_map(&arena, sandbox));
-	r = artifact_put_public(cas, yaml_map_build(&builder, &arena, NULL), ret);
+	r = artifact_put_public(cas, finish(&builder, &arena), ret);
 	arena_release(&arena);
 	return r;
 }
@@ -75,7 +82,7 @@ int artifact_put_high_meta(struct cas *cas, const struct graph_pair *variables, 
 	int r;
 
 	yaml_map_add(&builder, "variables", strlen("variables"), pairs_map(&arena, variables, count));
-	r = artifact_put_public(cas, yaml_map_build(&builder, &arena, NULL), ret);
+	r = artifact_put_public(cas, finish(&builder, &arena), ret);
 	arena_release(&arena);
 	return r;
 }
