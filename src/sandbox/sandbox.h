@@ -15,6 +15,10 @@
  * Root mounts in a mount namespace of its own; an ordinary user in a user namespace, with overlay's `userxattr`.
  * Inodes of layers are their own: never a link to a CAS object, never one inode under two names.
  *
+ * A known difference: under a read-only root the marked directories are mounts of their own, so link(2) and rename(2)
+ * between build root and install root fail with EXDEV (mv copies, ln fails).  The peer's FUSE file system is one mount
+ * that refuses writes by path; an overlay cannot, and separate mounts keep "Read-only file system" and all modes exact.
+ *
  * Processes: sandbox_start forks a child which enters namespaces, mounts and becomes bwrap; the calling process never
  * unshares or mounts anything.  Everything inside dies with bwrap, and bwrap with the caller's thread.
  *
