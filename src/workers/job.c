@@ -244,12 +244,19 @@ static void send_result(struct worker *worker, struct worker_job *job, int r, in
 static void trace_applied(void *data, uint32_t element, const char *line)
 {
 	struct worker_job *job = data;
+	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct wire_any any = {
 		.type = WIRE_MESSAGE,
 		.message = { .job = job->id, .element = element, .kind = WIRE_DEBUG, .elapsed_us = -1,
-			     .at_us = util_now_us(), .action = "state", .text = line },
+			     .at_us = util_now_us(), .action = "state" },
 	};
 
+	/* A name of its own, since the message is shown under the job's element. */
+	buf_printf(&text, "worker %u applies: ", job->worker->incarnation);
+	if (job->graph && element < job->graph->element_count)
+		buf_printf(&text, "%s: ", job->graph->elements[element].full_name);
+	buf_adds(&text, line);
+	any.message.text = buf_text(&text);
 	worker_emit(job->worker, &any, 0);
 }
 
