@@ -884,9 +884,9 @@ static long anonymous_kib(pid_t pid)
 	long kib = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid); /* counted now; status shows an estimate */
 	file = fopen(path, "r");
-	while (file && fgets(line, sizeof(line), file) && sscanf(line, "RssAnon: %ld", &kib) != 1)
+	while (file && fgets(line, sizeof(line), file) && sscanf(line, "Anonymous: %ld", &kib) != 1)
 		;
 	if (file)
 		fclose(file);
