@@ -84,7 +84,7 @@ bool artifact_has_part(const struct artifact *artifact, struct cas *cas, enum ar
  * key too. */
 int artifact_write(const struct artifact *artifact, struct cas *cas, const char *project, const char *normal,
 		   bool all_keys, struct diag *diag);
-/* Removes one name; -ENOENT if it was not there. */
+/* Removes one name, and directories that are empty then; -ENOENT if it was not there. */
 int artifact_remove(struct cas *cas, const char *name);
 /* Calls visit with each name matching the glob (the peer's fnmatch-like language over the whole name; NULL: all), sorted
  * by name; stops at non-zero. mtime_s: last use. */

@@ -175,7 +175,15 @@ int artifact_remove(struct cas *cas, const char *name)
 
 	if (!name_is_sane(name))
 		return -ENOENT;
-	return unlinkat(cas_cachedir_fd(cas), path, 0) < 0 ? -errno : 0;
+	if (unlinkat(cas_cachedir_fd(cas), path, 0) < 0)
+		return errno == ENOTDIR ? -ENOENT : -errno;
+	/* Directories of an element and of a project go with their last record. */
+	for (int up = 0; up < 2; up++) {
+		*strrchr(path, '/') = '\0';
+		if (unlinkat(cas_cachedir_fd(cas), path, AT_REMOVEDIR) < 0)
+			break;
+	}
+	return 0;
 }
 
 bool artifact_check_ref(void *data, const char *path, const char *bytes, size_t len)

@@ -382,7 +382,7 @@ static const struct cli_command artifact_commands[] = {
 	  .options = artifact_checkout_options, .arguments = artifact_target, .deps = SESSION_DEPS_RUN, .built = true },
 	{ .name = "delete", .id = SESSION_ARTIFACT_DELETE, .summary = "Remove artifacts from the local cache",
 	  .description = "Remove artifacts from the local cache", .options = artifact_delete_options,
-	  .arguments = artifacts_argument, .deps = SESSION_DEPS_NONE },
+	  .arguments = artifacts_argument, .deps = SESSION_DEPS_NONE, .built = true },
 	{ .name = "list-contents", .id = SESSION_ARTIFACT_LIST_CONTENTS, .summary = "List the contents of an artifact",
 	  .description = "List the files of artifacts\n\n"
 			 "ARTIFACTS are names of elements, which end in '.bst', or of artifacts, `<project>/<element>/<key>`.",
@@ -400,7 +400,7 @@ static const struct cli_command artifact_commands[] = {
 	  .options = artifact_push_options, .arguments = artifacts_argument, .deps = SESSION_DEPS_NONE },
 	{ .name = "show", .id = SESSION_ARTIFACT_SHOW, .summary = "Show the cached state of artifacts",
 	  .description = "Show whether artifacts are cached, here or on a server", .options = artifact_show_options,
-	  .arguments = artifacts_argument, .deps = SESSION_DEPS_NONE },
+	  .arguments = artifacts_argument, .deps = SESSION_DEPS_NONE, .built = true },
 	{ 0 },
 };
 

@@ -161,8 +161,10 @@ int session_artifact_list_contents(struct session *session)
 	}
 	if (r < 0)
 		return r;
-	if (any)
+	if (any) {
+		session->frontend->output(session->frontend->data, "\n", 1);
 		return 0;
+	}
 	session->frontend->notice(session->frontend->data, "None of the specified artifacts are cached.");
 	return 1;
 }

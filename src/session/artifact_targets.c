@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "jobs/jobs.h"
+#include "kinds/element_configs.h"
 #include "kinds/kinds.h"
+#include "yaml/yaml.h"
 
 /* "<project>/<normal name>/<64 hex digits>" */
 static bool is_artifact_name(const char *name)
@@ -82,14 +84,19 @@ static int add(struct session *session, const char *name, uint32_t *ret)
 	uint32_t project_id = project_named(session, project), id = graph_add_element(&session->graph);
 	struct graph_element *element = &session->graph.elements[id];
 	struct session_artifact *record = ARENA_NEW(&session->arena, struct session_artifact);
+	struct kinds_import *config = ARENA_NEW(arena, struct kinds_import);
 	int r = 0;
 
+	/* A key is computed of this too; session_artifact_keys puts the artifact's own in its place. */
+	config->source = config->target = "/";
 	*element = (struct graph_element){
 		.name = arena_strdup(arena, name),
 		.full_name = arena_strdup(arena, name),
 		.normal_name = arena_strndup(arena, slash + 1, (size_t)(last - slash - 1)),
 		.project = project_id,
 		.ops = kinds_find_element("import"),
+		.config = config,
+		.public_data = yaml_empty_map(arena, NULL),
 		.sandbox = { .build_uid = -1, .build_gid = -1 },
 		.is_target = true,
 		.has_all_refs = true,
@@ -189,5 +196,15 @@ void session_artifact_keys(struct session *session)
 		struct keys_of_element *keys = &session->all_keys[a->element];
 
 		keys->weak = keys->strict = keys->strong = a->key;
+		if (a->cached)
+			(void)digest_from_hex(keys->weak.hash, a->artifact.weak_key);
 	}
+}
+
+bool session_is_artifact(const struct session *session, uint32_t element)
+{
+	for (const struct session_artifact *a = session->artifacts; a; a = a->next)
+		if (a->element == element)
+			return true;
+	return false;
 }

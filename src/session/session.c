@@ -14,6 +14,8 @@ static const struct command commands[SESSION_COMMANDS_COUNT] = {
 	[SESSION_SHOW] = { session_show, NULL },
 	[SESSION_SOURCE_FETCH] = { session_source_fetch, NULL },
 	[SESSION_ARTIFACT_CHECKOUT] = { session_artifact_checkout, NULL },
+	[SESSION_ARTIFACT_SHOW] = { session_artifact_show, NULL },
+	[SESSION_ARTIFACT_DELETE] = { session_artifact_delete, NULL },
 	[SESSION_ARTIFACT_LOG] = { session_artifact_log, NULL },
 	[SESSION_ARTIFACT_LIST_CONTENTS] = { session_artifact_list_contents, NULL },
 };

@@ -75,6 +75,8 @@ void session_release(struct session *session);
 /* artifact_targets.c: makes graph elements of artifact names, before the graph is frozen; their keys afterwards. */
 int session_artifact_targets(struct session *session);
 void session_artifact_keys(struct session *session);
+/* Was this element made of an artifact's name? */
+bool session_is_artifact(const struct session *session, uint32_t element);
 
 /* --- select.c --- */
 
@@ -118,6 +120,6 @@ void session_heading(struct session *session, const struct session_ids *elements
 /* --- commands: each returns an exit code or negative with session->diag set --- */
 typedef int session_command_fn(struct session *session);
 session_command_fn session_show, session_build, session_artifact_checkout, session_artifact_log,
-	session_artifact_list_contents, session_source_fetch;
+	session_artifact_list_contents, session_artifact_show, session_artifact_delete, session_source_fetch;
 
 #endif
