@@ -417,13 +417,23 @@ static void on_signal(struct loop *loop UNUSED, const struct signalfd_siginfo *i
 			signal_actions[i].fn(data, (int)info->ssi_signo);
 }
 
+/* nohup: who started us does not want us to end with the terminal. */
+static bool ignored(int signal)
+{
+	struct sigaction action;
+
+	return signal == SIGHUP && sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static int catch_signals(struct driver *driver)
 {
 	int signals[ARRAY_SIZE(signal_actions)];
+	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(signal_actions); i++)
-		signals[i] = signal_actions[i].signal;
-	return loop_signals(driver->loop, signals, ARRAY_SIZE(signals), on_signal, driver);
+		if (!ignored(signal_actions[i].signal))
+			signals[count++] = signal_actions[i].signal;
+	return loop_signals(driver->loop, signals, count, on_signal, driver);
 }
 
 /* --- life --- */

@@ -11,7 +11,7 @@
  *
  * Signals, while driver_run runs (blocked, read by signalfd):
  *   SIGINT            on a terminal (config.interactive) everything stops and events.interrupt is asked; else terminate
- *   SIGTERM, SIGHUP   terminate
+ *   SIGTERM, SIGHUP   terminate (SIGHUP not if it was ignored at the start: nohup)
  *   any of them again while terminating: everything is killed at once
  *   SIGTSTP           workers and sandboxes stop, then this process; SIGCONT makes all go on
  * Terminate: every job is cancelled; what is not gone by itself is killed.  After a second nothing is left.

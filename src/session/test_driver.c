@@ -403,6 +403,21 @@ static void test_terminate(void **unused UNUSED)
 		}
 }
 
+/* Under nohup a hangup is nothing. */
+static void test_nohup(void **unused UNUSED)
+{
+	struct run *run = new_run(SCHED_POOL, 20);
+
+	signal(SIGHUP, SIG_IGN);
+	run->signal_at_start = SIGHUP;
+	run->signals_left = 1;
+	go(run);
+	assert_int_equal(run->outcome, SCHED_END_SUCCESS);
+	assert_int_equal(driver_signal(run->driver), 0);
+	end_run(run);
+	signal(SIGHUP, SIG_DFL);
+}
+
 static void test_second_signal(void **unused UNUSED)
 {
 	struct run *run = new_run(SCHED_POOL, 40);
@@ -501,7 +516,7 @@ int main(void)
 		cmocka_unit_test(test_pipeline), cmocka_unit_test(test_journal_starts_anew),
 		cmocka_unit_test(test_failures), cmocka_unit_test(test_deaths),
 		cmocka_unit_test(test_deaths_at_boundaries),
-		cmocka_unit_test(test_terminate), cmocka_unit_test(test_second_signal),
+		cmocka_unit_test(test_terminate), cmocka_unit_test(test_second_signal), cmocka_unit_test(test_nohup),
 		cmocka_unit_test(test_interrupt), cmocka_unit_test(test_stop),
 	};
 
