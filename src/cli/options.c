@@ -349,7 +349,7 @@ static const struct cli_command source_commands[] = {
 	  .options = source_checkout_options, .arguments = element_argument, .deps = SESSION_DEPS_NONE },
 	{ .name = "fetch", .id = SESSION_SOURCE_FETCH, .summary = "Fetch sources in a pipeline",
 	  .description = "Fetch the sources that a build needs\n\n" NO_TARGETS("fetches for") "\n\n" DEPS_TABLE("fetch"),
-	  .options = fetch_options, .arguments = elements_argument, .deps = SESSION_DEPS_NONE },
+	  .options = fetch_options, .arguments = elements_argument, .deps = SESSION_DEPS_NONE, .built = true },
 	{ .name = "push", .id = SESSION_SOURCE_PUSH, .summary = "Push sources in a pipeline",
 	  .description = "Push sources to a source server\n\n" NO_TARGETS("pushes for") "\n\n" DEPS_TABLE("push"),
 	  .options = source_push_options, .arguments = elements_argument, .deps = SESSION_DEPS_NONE },

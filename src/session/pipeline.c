@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "jobs/jobs.h"
 #include "session/driver.h"
 #include "session/stats.h"
@@ -305,7 +306,13 @@ static int prepare(struct run *run)
 {
 	struct session *session = run->session;
 	struct sandbox_host_options options = { .cas = session->cas };
+	int r;
 
+	/* Scripts around the peer count on its build area being there, and empty, after any build. */
+	r = fs_mkdir_p(cas_cachedir_fd(session->cas), "build", 0755);
+	if (r < 0)
+		return diag_errno(&session->diag, "stream", NULL, -r, "Could not make the directory %s/build",
+				  session->context.cachedir);
 	run->context = (struct jobs_context){
 		.graph = &session->graph,
 		.cas = session->cas,
