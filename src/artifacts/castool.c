@@ -100,7 +100,7 @@ static int run(struct cas *cas, const char *verb, char **args, struct diag *diag
 		return 0;
 	}
 	if (str_eq(verb, "tar"))
-		return cas_tar(cas, &digest, CAS_ARBITRARY_MTIME, write_out, NULL, diag);
+		return cas_tar(cas, &digest, "./", CAS_ARBITRARY_MTIME, write_out, NULL, diag);
 	if (str_eq(verb, "checkout") && args[1])
 		return cas_checkout(cas, &digest, AT_FDCWD, args[1], NULL, diag);
 	return -EINVAL;

@@ -271,10 +271,10 @@ struct cas_checkout {
 int cas_checkout(struct cas *cas, const struct digest *directory, int dirfd, const char *path,
 		 const struct cas_checkout *options, struct diag *diag);
 
-/* Writes the tree as a tar stream, byte for byte in the peer's order: members "./path", sorted by name in each directory,
- * no "./" itself; uid and gid 0 without names, constant mtime, 0755/0644/0777; ends with two zero blocks and padding to
+/* Writes the tree as a tar stream, byte for byte in the peer's order: members prefix + "path" (prefix: "./" for artifacts,
+ * "" for sources), sorted by name in each directory, no "./" itself; uid and gid 0 without names, constant mtime, 0755/0644/0777; ends with two zero blocks and padding to
  * 10,240 bytes.  write gets the bytes in order and returns <0 to stop (compression and files are the caller's business). */
-int cas_tar(struct cas *cas, const struct digest *directory, int64_t mtime,
+int cas_tar(struct cas *cas, const struct digest *directory, const char *prefix, int64_t mtime,
 	    int (*write)(void *data, const void *bytes, size_t len), void *data, struct diag *diag);
 
 #endif

@@ -163,7 +163,7 @@ static int tar_entry(struct tar *tar, const struct cas_entry *entry, unsigned de
 	return r < 0 ? r : tar_directory(tar, &entry->digest, depth + 1);
 }
 
-/* tar->path ends with '/' here. */
+/* tar->path is empty or ends with '/' here. */
 static int tar_directory(struct tar *tar, const struct digest *digest, unsigned depth)
 {
 	const struct cas_directory *directory;
@@ -184,14 +184,14 @@ static int tar_directory(struct tar *tar, const struct digest *digest, unsigned 
 	return r < 0 ? r : 0;
 }
 
-int cas_tar(struct cas *cas, const struct digest *directory, int64_t mtime,
+int cas_tar(struct cas *cas, const struct digest *directory, const char *prefix, int64_t mtime,
 	    int (*write)(void *data, const void *bytes, size_t len), void *data, struct diag *diag)
 {
 	static const char zeros[2 * BLOCK];
 	struct tar tar = { .cas = cas, .write = write, .data = data, .mtime = mtime, .diag = diag };
 	int r;
 
-	buf_adds(&tar.path, "./");
+	buf_adds(&tar.path, prefix);
 	r = tar_directory(&tar, directory, 0);
 	if (r >= 0)
 		r = put(&tar, zeros, sizeof zeros);

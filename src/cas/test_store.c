@@ -304,7 +304,7 @@ static void test_tar(void **state)
 	assert_int_equal(fs_mkdir_p(scratch_fd, "t/b", 0755), 0);
 	write_file("t/b/c", "12345", 0644);
 	assert_int_equal(cas_import(cas, scratch_fd, "t", 0, NULL, &digest, NULL), 0);
-	assert_int_equal(cas_tar(cas, &digest, CAS_ARBITRARY_MTIME, collect, &out, &diag), 0);
+	assert_int_equal(cas_tar(cas, &digest, "./", CAS_ARBITRARY_MTIME, collect, &out, &diag), 0);
 	assert_int_equal(out.len, 10240);
 	assert_string_equal(out.data, "./b/");
 	assert_string_equal(out.data + 512, "./b/c");

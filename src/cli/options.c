@@ -346,7 +346,8 @@ static const struct cli_command source_commands[] = {
 	{ .name = "checkout", .id = SESSION_SOURCE_CHECKOUT, .summary = "Checkout sources of an element",
 	  .description = "Check out the sources of an element into a directory or an archive\n\n"
 			 "In a workspace's directory, the default is the workspace's element.",
-	  .options = source_checkout_options, .arguments = element_argument, .deps = SESSION_DEPS_NONE },
+	  .options = source_checkout_options, .arguments = element_argument, .deps = SESSION_DEPS_NONE,
+	  .built = true },
 	{ .name = "fetch", .id = SESSION_SOURCE_FETCH, .summary = "Fetch sources in a pipeline",
 	  .description = "Fetch the sources that a build needs\n\n" NO_TARGETS("fetches for") "\n\n" DEPS_TABLE("fetch"),
 	  .options = fetch_options, .arguments = elements_argument, .deps = SESSION_DEPS_NONE, .built = true },

@@ -276,3 +276,8 @@ int kinds_source_key(const struct kinds_context *ctx, struct graph_source *sourc
 	source->key_json_len = (uint32_t)text.len;
 	return 0;
 }
+
+bool kinds_is_build(const struct graph_element *element)
+{
+	return element->ops->work == &kinds_build_work;
+}

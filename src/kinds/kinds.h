@@ -129,6 +129,8 @@ int kinds_finish_element(const struct kinds_context *ctx, struct graph_element *
 void kinds_element_key(const struct graph_element *element, struct buf *out);
 /* BST_RUN_COMMANDS: whether environment and sandbox are part of the key. */
 bool kinds_runs_commands(const struct graph_element *element);
+/* Is its configuration a struct kinds_build (manual, make, ...)? */
+bool kinds_is_build(const struct graph_element *element);
 /* BST_ARTIFACT_VERSION of this element's plugin. */
 uint32_t kinds_artifact_version(const struct graph_element *element);
 

@@ -275,6 +275,8 @@ static int choose_targets(struct project_loader *load, name_list *names, struct 
 		return expand_targets(load, request->targets, request->target_count, names, diag);
 	if (load->workspace_element)
 		return expand_targets(load, &load->workspace_element, 1, names, diag);
+	if (request->no_default_targets)
+		return 0;
 	if (load->top->default_target_count > 0)
 		return expand_targets(load, load->top->default_targets, load->top->default_target_count, names, diag);
 	path_elements(load->top, true, &paths);
@@ -468,6 +470,16 @@ const uint32_t *project_except(const struct project_loader *load, uint32_t *ret_
 uint32_t project_find(const struct project_loader *load, const char *full_name)
 {
 	return strmap_get(&load->full_names, full_name, strlen(full_name));
+}
+
+const char *project_workspace_element(const struct project_loader *load)
+{
+	return load->workspace_element;
+}
+
+const struct yaml_node *project_workspaces(const struct project_loader *load)
+{
+	return load->workspaces;
 }
 
 const char *project_directory(const struct project_loader *load)

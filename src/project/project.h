@@ -114,6 +114,8 @@ struct project_request {
 	uint32_t target_count;
 	const char *const *except;
 	uint32_t except_count;
+	/* Without targets: only the element of the workspace in whose directory we are, if we are in one. */
+	bool no_default_targets;
 	/* No targets wanted: load nothing but project.conf (both passes) and what it needs. */
 	bool project_only;
 	/* No keys wanted: key_json of sources stays NULL and files that local sources hash are not read. */
@@ -158,6 +160,10 @@ const uint32_t *project_targets(const struct project_loader *loader, uint32_t *r
 const uint32_t *project_except(const struct project_loader *loader, uint32_t *ret_count);
 /* Element with this full name ("junction.bst:dir/a.bst"), or GRAPH_NONE. */
 uint32_t project_find(const struct project_loader *loader, const char *full_name);
+/* Full name of the element whose open workspace the directory belongs to, or NULL. */
+const char *project_workspace_element(const struct project_loader *loader);
+/* The mapping `workspaces` of .bst2/workspaces.yml, by full name of the element; NULL if there is none. */
+const struct yaml_node *project_workspaces(const struct project_loader *loader);
 /* Absolute path of the top-level project, NULL before the first project_load found it. */
 const char *project_directory(const struct project_loader *loader);
 const struct project_warning *project_warnings(const struct project_loader *loader, uint32_t *ret_count);

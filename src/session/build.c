@@ -121,3 +121,24 @@ int session_source_fetch(struct session *session)
 	session_ids_release(&all);
 	return r;
 }
+
+int session_need_sources(struct session *session, const struct session_ids *ids)
+{
+	struct session_plan plan;
+	struct session_pipeline pipeline = { .session = session, .plan = &plan, .queues = SCHED_BIT(SCHED_FETCH) };
+	bool any = false;
+	int r = session_assert_consistent(session, ids);
+
+	if (r == 0)
+		r = session_query(session, ids, true);
+	if (r < 0)
+		return r;
+	session_plan_init(&plan, session);
+	session_plan_fetch(&plan, session, ids);
+	for (uint32_t i = 0; i < ids->count; i++)
+		any |= plan.needs[ids->ids[i]] != 0;
+	if (any)
+		r = session_run_pipeline(&pipeline);
+	session_plan_release(&plan);
+	return r;
+}

@@ -25,7 +25,7 @@ struct checkout {
 	struct elements_job job;
 };
 
-static bool is_empty_directory(const char *path)
+bool session_directory_empty(const char *path)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -46,7 +46,7 @@ static int check_directory(struct session *session, const char *location)
 		return diag_errno(&session->diag, "stream", NULL, -r, "Failed to create destination directory: '%s'", location);
 	if (access(location, W_OK) < 0)
 		return diag_set(&session->diag, "stream", NULL, "Destination directory '%s' not writable", location);
-	if (!session->request->force && !is_empty_directory(location))
+	if (!session->request->force && !session_directory_empty(location))
 		return diag_set(&session->diag, "stream", NULL, "Destination directory '%s' not empty", location);
 	return 0;
 }
@@ -62,6 +62,11 @@ static int check_tar(struct session *session, const char *path)
 	return 0;
 }
 
+int session_check_location(struct session *session, const char *location)
+{
+	return session->request->tar ? check_tar(session, session->request->tar) : check_directory(session, location);
+}
+
 /* Where the files go: --directory, or the target's name without ".bst" below the current directory. */
 static int find_location(struct checkout *checkout)
 {
@@ -71,7 +76,7 @@ static int find_location(struct checkout *checkout)
 	size_t len;
 
 	if (request->tar)
-		return check_tar(session, request->tar);
+		return session_check_location(session, NULL);
 	checkout->location = request->location;
 	if (!checkout->location) {
 		_cleanup_free_ char *cwd = getcwd(NULL, 0);
@@ -80,7 +85,7 @@ static int find_location(struct checkout *checkout)
 		len = strlen(name) - (str_ends(name, ".bst") ? 4 : 0);
 		checkout->location = arena_printf(&session->arena, "%s/%.*s", cwd ? cwd : ".", (int)len, name);
 	}
-	return check_directory(session, checkout->location);
+	return session_check_location(session, checkout->location);
 }
 
 static int uncached(struct session *session)
@@ -224,7 +229,7 @@ static int export_tar(struct checkout *checkout, const struct digest *tree)
 {
 	struct session *session = checkout->session;
 	struct session_activity activity = session_begin(session, "Creating tarball", checkout->target);
-	int r = session_tarball(session, tree, session->request->tar, session->request->compression);
+	int r = session_tarball(session, tree, "./", session->request->tar, session->request->compression);
 
 	session_end(&activity, r >= 0);
 	return r;
@@ -260,7 +265,7 @@ static int run(struct checkout *checkout)
 int session_artifact_checkout(struct session *session)
 {
 	struct checkout checkout = { .session = session };
-	int r = session_load(session, SESSION_LOAD_ARTIFACTS);
+	int r = session_load(session, SESSION_LOAD_ARTIFACTS | SESSION_LOAD_ONE);
 
 	if (r == 0 && session->targets.count != 1)
 		r = diag_set(&session->diag, "app", NULL, "Missing argument \"ELEMENT\".");

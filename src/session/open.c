@@ -105,6 +105,7 @@ static const struct project_request *make_request(struct session *session, unsig
 	ret->except = request->except.items;
 	ret->except_count = (uint32_t)request->except.count;
 	/* Artifact names alone need no element. */
+	ret->no_default_targets = (flags & SESSION_LOAD_ONE) != 0;
 	ret->project_only = session->artifact_names.count && !ret->target_count;
 	return ret;
 }

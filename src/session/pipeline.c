@@ -400,8 +400,9 @@ int session_run_pipeline(const struct session_pipeline *pipeline)
 	}
 	if (r == 0)
 		r = conclude(&run, outcome);
-	session_end(&activity, r == 0);
-	if (run.driver)
+	if (pipeline->activity)
+		session_end(&activity, r == 0);
+	if (run.driver && pipeline->activity)
 		summarize(&run);
 	if (run.driver && session->request->globals.stats)
 		session_stats_report(&run.stats, session, run.driver);

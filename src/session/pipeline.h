@@ -10,7 +10,7 @@ struct session_pipeline {
 	struct session_plan *plan;
 	uint8_t queues;       /* bits of enum sched_queue: shown in the summary */
 	uint32_t total;       /* elements of the whole pipeline */
-	const char *activity; /* "Build": START before, SUCCESS or FAIL after */
+	const char *activity; /* "Build": START before, SUCCESS or FAIL after; NULL: part of another command, no summary */
 };
 
 /* Runs it.  0, or negative: session->diag says why, or the failures were said already and diag is empty but for its domain

@@ -13,6 +13,7 @@ static const struct command commands[SESSION_COMMANDS_COUNT] = {
 	[SESSION_BUILD] = { session_build, NULL },
 	[SESSION_SHOW] = { session_show, NULL },
 	[SESSION_SOURCE_FETCH] = { session_source_fetch, NULL },
+	[SESSION_SOURCE_CHECKOUT] = { session_source_checkout, NULL },
 	[SESSION_ARTIFACT_CHECKOUT] = { session_artifact_checkout, NULL },
 	[SESSION_ARTIFACT_SHOW] = { session_artifact_show, NULL },
 	[SESSION_ARTIFACT_DELETE] = { session_artifact_delete, NULL },

@@ -62,7 +62,8 @@ struct session {
 int session_configure(struct session *session);
 enum session_load_flags {
 	SESSION_LOAD_ARTIFACTS = 1, /* targets may be artifact names */
-	SESSION_LOAD_NO_KEYS = 2    /* no keys wanted */
+	SESSION_LOAD_NO_KEYS = 2,   /* no keys wanted */
+	SESSION_LOAD_ONE = 4        /* no default targets but the element of a workspace */
 };
 /* Loads the request's targets and computes keys.  Afterwards graph is frozen, targets and except are filled. */
 int session_load(struct session *session, unsigned flags);
@@ -77,6 +78,13 @@ int session_artifact_targets(struct session *session);
 void session_artifact_keys(struct session *session);
 /* Was this element made of an artifact's name? */
 bool session_is_artifact(const struct session *session, uint32_t element);
+
+/* --- checkout.c --- */
+
+/* Can what --tar or location names be written? */
+int session_check_location(struct session *session, const char *location);
+/* False also for what is no directory, or not there. */
+bool session_directory_empty(const char *path);
 
 /* --- select.c --- */
 
@@ -96,6 +104,19 @@ enum session_state session_element_state(struct session *session, uint32_t eleme
 bool session_artifact_name(const struct session *session, uint32_t element, struct buf *ret);
 /* The cached record of an element, memory in arena.  1, or 0 if it is not cached. */
 int session_read_artifact(struct session *session, struct arena *arena, uint32_t element, struct artifact *ret);
+
+/* --- build.c --- */
+
+/* For commands that need sources: makes it so that the sources of all these are in the store, in state too. */
+int session_need_sources(struct session *session, const struct session_ids *ids);
+
+/* --- source_scripts.c --- */
+
+/* Adds "build-<normal name>", a shell script that does what building the element does, to the tree.  1; 0 for kinds of
+ * which no script can be made. */
+int session_script(struct session *session, struct cas_tree *tree, uint32_t element);
+/* Adds "build.sh", which runs these elements' scripts in order. */
+int session_script_all(struct session *session, struct cas_tree *tree, const struct session_ids *elements);
 
 /* --- say.c: messages of the session itself --- */
 
@@ -120,6 +141,7 @@ void session_heading(struct session *session, const struct session_ids *elements
 /* --- commands: each returns an exit code or negative with session->diag set --- */
 typedef int session_command_fn(struct session *session);
 session_command_fn session_show, session_build, session_artifact_checkout, session_artifact_log,
-	session_artifact_list_contents, session_artifact_show, session_artifact_delete, session_source_fetch;
+	session_artifact_list_contents, session_artifact_show, session_artifact_delete, session_source_fetch,
+	session_source_checkout;
 
 #endif

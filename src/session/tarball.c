@@ -41,14 +41,14 @@ static int open_filter(struct tarball *tarball, enum session_compression compres
 	return 0;
 }
 
-static int write_tree(struct session *session, struct tarball *tarball, const struct digest *tree,
+static int write_tree(struct session *session, struct tarball *tarball, const struct digest *tree, const char *prefix,
 		      enum session_compression compression)
 {
 	int r = open_filter(tarball, compression, &session->diag), closed;
 
 	if (r < 0)
 		return r;
-	r = cas_tar(session->cas, tree, CAS_ARBITRARY_MTIME, write_bytes, tarball, &session->diag);
+	r = cas_tar(session->cas, tree, prefix, CAS_ARBITRARY_MTIME, write_bytes, tarball, &session->diag);
 	if (!tarball->stream)
 		return r;
 	closed = tarball->module->close(tarball->stream);
@@ -57,7 +57,7 @@ static int write_tree(struct session *session, struct tarball *tarball, const st
 	return r;
 }
 
-int session_tarball(struct session *session, const struct digest *tree, const char *path,
+int session_tarball(struct session *session, const struct digest *tree, const char *prefix, const char *path,
 		    enum session_compression compression)
 {
 	_cleanup_free_ char *temp = NULL;
@@ -66,13 +66,13 @@ int session_tarball(struct session *session, const struct digest *tree, const ch
 
 	if (str_eq(path, "-")) {
 		session->frontend->flush(session->frontend->data);
-		return write_tree(session, &tarball, tree, compression);
+		return write_tree(session, &tarball, tree, prefix, compression);
 	}
 	temp = xasprintf("%s.%d.tmp", path, (int)getpid());
 	tarball.fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (tarball.fd < 0)
 		return diag_errno(&session->diag, "stream", NULL, errno, "Failed to create '%s'", path);
-	r = write_tree(session, &tarball, tree, compression);
+	r = write_tree(session, &tarball, tree, prefix, compression);
 	if (close(tarball.fd) < 0 && r >= 0)
 		r = diag_errno(&session->diag, "stream", NULL, errno, "Failed to write '%s'", path);
 	if (r >= 0 && rename(temp, path) < 0)
