@@ -33,7 +33,7 @@ BELOW = {
 # Doors: room.h, and those the design names besides.
 DOORS = {
     "base": None,  # every header is one
-    "yaml": {"yaml.h", "expr.h", "vars.h"},
+    "yaml": {"yaml.h", "cache.h", "expr.h", "vars.h"},
     "workers": {"pool.h", "worker.h"},
     "kinds": None,
     "cas": None,

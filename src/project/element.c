@@ -25,7 +25,7 @@ static int read_defaults(struct loaded_project *project, const char *kind, const
 		return load_yaml(project->load->top, path, -1, NULL, name, ret, diag);
 	text = kinds_core_yaml(kind, &len);
 	if (text)
-		return yaml_parse(arena, text, len, name, ret, diag);
+		return load_builtin(project->load, text, len, name, ret, diag);
 	*ret = yaml_empty_map(arena, NULL);
 	return 0;
 }

@@ -35,12 +35,30 @@ int load_yaml(struct loaded_project *project, const char *path, int dirfd, const
 		*ret = load->files.at[known].root;
 		return 0;
 	}
-	r = yaml_load_file(load->arena, dirfd, path, full, name, project->id, ret, diag);
+	r = yaml_cache_load(load->cache, load->arena, dirfd, path, full, name, project->id, ret, diag);
 	if (r < 0)
 		return r;
 	strmap_put(&load->file_index, key, strlen(key), (uint32_t)load->files.count);
 	*items_add(&load->files) = (struct parsed_file){ full, *ret };
 	*items_add(&load->file_paths) = full;
+	return 0;
+}
+
+int load_builtin(struct project_loader *load, const char *text, size_t len, const char *name,
+		 const struct yaml_node **ret, struct diag *diag)
+{
+	uint32_t known = strmap_get(&load->file_index, name, strlen(name));
+	int r;
+
+	if (known != STRMAP_NONE) {
+		*ret = load->files.at[known].root;
+		return 0;
+	}
+	r = yaml_cache_parse(load->cache, load->arena, text, len, name, ret, diag);
+	if (r < 0)
+		return r;
+	strmap_put(&load->file_index, name, strlen(name), (uint32_t)load->files.count);
+	*items_add(&load->files) = (struct parsed_file){ NULL, *ret };
 	return 0;
 }
 
@@ -157,6 +175,7 @@ void project_loader_free(struct project_loader *load)
 	strmap_release(&load->file_index);
 	strmap_release(&load->warned);
 	strmap_release(&load->full_names);
+	yaml_cache_free(load->cache);
 	free(load->files.at);
 	free(load->file_paths.at);
 	free(load->projects.at);
@@ -398,6 +417,19 @@ static int publish_projects(struct project_loader *load, struct diag *diag)
 	return r;
 }
 
+/* One image of parsed files for each project that is worked on. */
+static void open_cache(struct project_loader *load)
+{
+	char hex[DIGEST_HEX + 1];
+	struct digest digest;
+
+	if (load->cache || !load->request->parsed_files)
+		return;
+	digest_of(&digest, load->directory, strlen(load->directory));
+	digest_to_hex(hex, digest.hash);
+	load->cache = yaml_cache_open(arena_printf(load->arena, "%s/%.16s", load->request->parsed_files, hex));
+}
+
 static int load_round(struct project_loader *load, struct diag *diag)
 {
 	const char *yaml;
@@ -409,13 +441,12 @@ static int load_round(struct project_loader *load, struct diag *diag)
 		return -EINVAL;
 	load->host_system = machine_system(load);
 	load->max_jobs = project_max_jobs(load->context);
-	if (!load->defaults) {
-		yaml = kinds_project_yaml(&len);
-		if ((r = yaml_parse(load->arena, yaml, len, "projectconfig.yaml", &load->defaults, diag)) < 0)
-			return r;
-	}
 	if ((r = path_find_project(load, load->request->directory ? load->request->directory : ".", &load->directory,
-				   &load->workspace_element, diag)) < 0 ||
+				   &load->workspace_element, diag)) < 0)
+		return r;
+	open_cache(load);
+	yaml = kinds_project_yaml(&len);
+	if ((r = load_builtin(load, yaml, len, "projectconfig.yaml", &load->defaults, diag)) < 0 ||
 	    (r = load_workspaces(load, diag)) < 0 ||
 	    (r = loader_new_project(load, load->directory, NULL, NULL, NULL, &load->top, diag)) < 0 ||
 	    (r = conf_ensure_full(load->top, diag)) < 0)
@@ -434,6 +465,8 @@ int project_load(struct project_loader *load, struct graph *graph, struct diag *
 	load->arena = &graph->arena;
 	begin_round(load);
 	r = load_round(load, &own);
+	if (r == 0 && load->cache)
+		(void)yaml_cache_save(load->cache); /* the next run will be slower, that is all */
 	if (r == PROJECT_STOP && load->needs.count > 0) {
 		struct diag ignored = DIAG_INIT;
 

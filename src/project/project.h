@@ -121,6 +121,8 @@ struct project_request {
 	/* No keys wanted: key_json of sources stays NULL and files that local sources hash are not read. */
 	bool no_keys;
 	struct cas_statcache *statcache; /* digests of files not changed since, or NULL */
+	/* Absolute directory for images of parsed files (yaml/cache.h), made when first written to; NULL: none. */
+	const char *parsed_files;
 	/* For tests, and for computing keys of another machine: uname's machine and system; NULL: the host's. */
 	const char *machine, *system;
 };

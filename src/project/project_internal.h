@@ -19,6 +19,7 @@
 #include "kinds/element_configs.h"
 #include "kinds/kinds.h"
 #include "project/project.h"
+#include "yaml/cache.h"
 #include "yaml/expr.h"
 #include "yaml/vars.h"
 #include "yaml/yaml.h"
@@ -337,6 +338,7 @@ struct project_loader {
 	uint32_t depth; /* of recursion through junctions and overrides */
 
 	/* kept from round to round */
+	struct yaml_cache *cache; /* of parsed files, or NULL */
 	struct strmap file_index;
 	ITEMS(struct parsed_file) files;
 	ITEMS(const char *) file_paths;
@@ -355,6 +357,9 @@ struct project_loader {
 /* Parses path once; name is what errors call it, the junction's name is put before it. */
 int load_yaml(struct loaded_project *project, const char *path, int dirfd, const char *at, const char *name,
 	      const struct yaml_node **ret, struct diag *diag);
+/* The same for text that is part of the program; name is static or in the arena. */
+int load_builtin(struct project_loader *load, const char *text, size_t len, const char *name,
+		 const struct yaml_node **ret, struct diag *diag);
 void load_warn(struct project_loader *load, const char *token, const char *detail, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
 /* A warning that the project may have declared fatal: then an error of domain "plugin" with the token as reason. */

@@ -104,6 +104,9 @@ static const struct project_request *make_request(struct session *session, unsig
 	ret->strict = g->strict == SESSION_UNSET ? -1 : g->strict;
 	ret->except = request->except.items;
 	ret->except_count = (uint32_t)request->except.count;
+	(void)cas_statcache_new(&session->statcache, session->context.cachedir);
+	ret->statcache = session->statcache;
+	ret->parsed_files = arena_printf(&session->arena, "%s/millrace/parsed", session->context.cachedir);
 	/* Artifact names alone need no element. */
 	ret->no_default_targets = (flags & SESSION_LOAD_ONE) != 0;
 	ret->project_only = session->artifact_names.count && !ret->target_count;

@@ -155,6 +155,11 @@ static uint32_t index_size(uint32_t count)
 	return size;
 }
 
+size_t yaml_entries_bytes(uint32_t count)
+{
+	return count * sizeof(struct yaml_entry) + (count >= YAML_INDEX_FROM ? index_size(count) * sizeof(uint32_t) : 0);
+}
+
 /* The hash index: slots behind the entries, each 0 or 1 + a position. */
 static void fill_index(uint32_t *slots, const struct yaml_entry *entries, uint32_t count)
 {
@@ -170,15 +175,13 @@ static void fill_index(uint32_t *slots, const struct yaml_entry *entries, uint32
 
 void yaml_set_entries(struct arena *arena, struct yaml_node *map, const struct yaml_entry *entries, size_t count)
 {
-	size_t bytes = count * sizeof(*entries);
 	struct yaml_entry *copy = NULL;
 
 	assert(count < UINT32_MAX / 4);
 	if (count) {
-		bool indexed = count >= YAML_INDEX_FROM;
-		copy = arena_alloc(arena, bytes + (indexed ? index_size((uint32_t)count) * sizeof(uint32_t) : 0));
-		memcpy(copy, entries, bytes);
-		if (indexed)
+		copy = arena_alloc(arena, yaml_entries_bytes((uint32_t)count));
+		memcpy(copy, entries, count * sizeof(*entries));
+		if (count >= YAML_INDEX_FROM)
 			fill_index((uint32_t *)(copy + count), copy, (uint32_t)count);
 	}
 	map->entries = copy;

@@ -18,6 +18,8 @@ void yaml_set_text(struct yaml_node *node, const char *text, size_t len);
 /* Copies items or entries into the arena and sets count, height and flags. */
 void yaml_set_items(struct arena *arena, struct yaml_node *list, const struct yaml_node *const *items, size_t count);
 void yaml_set_entries(struct arena *arena, struct yaml_node *map, const struct yaml_entry *entries, size_t count);
+/* Bytes that `count` entries take in the arena, their hash index included. */
+size_t yaml_entries_bytes(uint32_t count);
 /* A copy of node with other provenance. */
 struct yaml_node *yaml_shallow(struct arena *arena, const struct yaml_node *node);
 /* Position of key among the entries of map, or -1. */
