@@ -74,6 +74,11 @@ void artifact_normal_name(struct buf *ret, const char *element_name);
 /* Reads the record of this name (see artifact_name).  -ENOENT if absent or damaged.  Touches it. bytes (may be NULL) gets
  * the message as stored. */
 int artifact_read(struct artifact *ret, struct arena *arena, struct cas *cas, const char *name, struct buf *bytes);
+#ifdef JOBS_NO_LOOKUP
+/* Test builds (-Dno_lookup=true) only: while set, artifact_read aborts.  Jobs run under it: what earlier jobs made reaches
+ * them through the pipeline's state or not at all. */
+extern bool artifact_lookup_forbidden;
+#endif
 /* Is it cached by the peer's rule: record there, and the files tree, the metadata and the logs it names in the CAS?
  * 1 and ret filled, or 0 (then ret is not to be used). */
 int artifact_cached(struct artifact *ret, struct arena *arena, struct cas *cas, const char *name);

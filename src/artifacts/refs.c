@@ -77,6 +77,10 @@ static int open_record(struct cas *cas, const char *name, char **path, int *ret)
 	return 0;
 }
 
+#ifdef JOBS_NO_LOOKUP
+bool artifact_lookup_forbidden;
+#endif
+
 int artifact_read(struct artifact *ret, struct arena *arena, struct cas *cas, const char *name, struct buf *bytes)
 {
 	_cleanup_buf_ struct buf own = BUF_INIT;
@@ -85,6 +89,10 @@ int artifact_read(struct artifact *ret, struct arena *arena, struct cas *cas, co
 	_cleanup_close_ int fd = -1;
 	int r = open_record(cas, name, &path, &fd);
 
+#ifdef JOBS_NO_LOOKUP
+	if (artifact_lookup_forbidden)
+		bug("a job looked up the artifact %s on disk", name);
+#endif
 	if (r < 0)
 		return r;
 	buf_clear(in);

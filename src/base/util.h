@@ -20,14 +20,16 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
+#define NEVER_NULL __attribute__((returns_nonnull))
+
 /* Allocation that cannot fail: aborts with a message on stderr when memory is out. */
-void *xmalloc(size_t size_bytes);
-void *xcalloc(size_t count, size_t size_bytes);
-void *xrealloc(void *old, size_t size_bytes);
-void *xreallocarray(void *old, size_t count, size_t size_bytes);
-char *xstrdup(const char *text);
-char *xstrndup(const char *text, size_t len_bytes);
-char *xasprintf(const char *fmt, ...) PRINTF_LIKE(1, 2);
+NEVER_NULL void *xmalloc(size_t size_bytes);
+NEVER_NULL void *xcalloc(size_t count, size_t size_bytes);
+NEVER_NULL void *xrealloc(void *old, size_t size_bytes);
+NEVER_NULL void *xreallocarray(void *old, size_t count, size_t size_bytes);
+NEVER_NULL char *xstrdup(const char *text);
+NEVER_NULL char *xstrndup(const char *text, size_t len_bytes);
+NEVER_NULL char *xasprintf(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* Grows *array (elements of size_bytes) so that it holds at least want elements; *cap is its capacity in elements. */
 void *util_grow(void *array, size_t *cap, size_t want, size_t size_bytes);

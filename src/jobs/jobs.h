@@ -3,7 +3,7 @@
  * A job is work and its result; who runs it (a long-lived worker, a fork of its own, the parent itself) it cannot tell.
  * What it needs comes with struct worker_job: the loaded graph, the pipeline state as of its dispatch, an arena, and the
  * session's read-only struct jobs_context.  What earlier jobs made (digests, keys, public data of dependencies) is taken
- * from that state only; nothing here looks an artifact's record up on disk.  With -DJOBS_NO_LOOKUP (test builds) the
+ * from that state only; nothing here looks an artifact's record up on disk.  In test builds (-Dno_lookup=true) the
  * artifacts room aborts if a job tries.
  *
  * Each job keeps a log file, <logdir>/<project>/<normal name>/<key>-<action>.<date>-<time>.log, and reports START and
