@@ -224,6 +224,11 @@ static bool say_finished(struct sched *s, struct sched_command *command)
 	return true;
 }
 
+bool sched_finished(const struct sched *s)
+{
+	return s->told_finished;
+}
+
 bool sched_next(struct sched *s, struct sched_command *command)
 {
 	return say_cancel(s, command) || say_retire(s, command) || say_retry_in(s, command) ||

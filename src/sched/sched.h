@@ -165,6 +165,9 @@ struct sched_command {
 /* The next thing to do, or false when it is time to wait.  Must be called until then after any event. */
 bool sched_next(struct sched *sched, struct sched_command *command);
 
+/* Whether FINISHED was given and nothing has come since that could make it be given again. */
+bool sched_finished(const struct sched *sched);
+
 /* ---- events ---- */
 
 enum { /* what an event came to */

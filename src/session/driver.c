@@ -34,7 +34,7 @@ struct driver {
 	struct retry retries; /* list head */
 	struct loop_timer tick, kill;
 	struct loop_task task; /* advance, at the end of the turn */
-	bool advancing, finished, terminating, ending;
+	bool advancing, terminating, ending;
 	int signal;
 	uint32_t pauses;
 	int64_t start_us, paused_at_us, paused_us;
@@ -185,22 +185,36 @@ static void on_result(void *data, uint32_t slot, uint32_t incarnation, const str
 	advance(driver);
 }
 
+/* What a worker's death came to for one of its jobs, as the scheduler's accounts show it now. */
+static int fate_of(const struct driver *driver, const struct driver_job *job)
+{
+	struct sched_element_view view;
+
+	sched_element_view(driver->sched, job->element, &view);
+	if (view.failed & SCHED_BIT(job->queue))
+		return SCHED_FAILED;
+	if (view.state == SCHED_STOPPED)
+		return SCHED_DROPPED;
+	return view.attempt < job->attempt ? SCHED_RETURNED : SCHED_RETRIED; /* one that did not begin was no attempt */
+}
+
 static void on_gone(void *data, uint32_t slot, enum pool_end why, uint64_t begun, const char *text)
 {
 	struct driver *driver = data;
 	struct held held = driver->held[slot];
-	int judged;
+	int judged, fates[POOL_WINDOW_MAX];
 
 	driver->held[slot].count = 0;
 	if (begun != 0)
 		sched_job_started(driver->sched, begun);
-	/* The answer is about the job that had begun, or the first; the others had not begun in any case. */
 	judged = sched_worker_died(driver->sched, slot);
 	if (why != POOL_RETIRED)
 		trace(driver, text);
+	/* All fates first: a callback may well set off more. */
 	for (uint32_t i = 0; i < held.count; i++)
-		driver->config.events->ended(driver->config.data, &held.jobs[i],
-					     end_of(i == 0 ? judged : SCHED_RETURNED, WIRE_DONE), NULL, text);
+		fates[i] = held.jobs[i].element == SCHED_NONE ? judged : fate_of(driver, &held.jobs[i]);
+	for (uint32_t i = 0; i < held.count; i++)
+		driver->config.events->ended(driver->config.data, &held.jobs[i], end_of(fates[i], WIRE_DONE), NULL, text);
 	advance(driver);
 }
 
@@ -264,8 +278,26 @@ static void do_dispatch(struct driver *driver, const struct sched_command *comma
 	pool_dispatch(driver->pool, command->worker, &dispatch);
 }
 
+static void on_kill(struct loop_timer *timer UNUSED, void *data)
+{
+	struct driver *driver = data;
+
+	pool_kill(driver->pool);
+}
+
+/* From here on there is a second: whoever wanted it, a person, a signal or on-error. */
+static void start_terminating(struct driver *driver)
+{
+	if (driver->terminating)
+		return;
+	driver->terminating = true;
+	loop_timer_set(driver->loop, &driver->kill, util_now_us() + KILL_AFTER_US, on_kill, driver);
+}
+
+/* Only terminate cancels. */
 static void do_cancel(struct driver *driver, const struct sched_command *command)
 {
+	start_terminating(driver);
 	pool_cancel(driver->pool, command->job);
 }
 
@@ -291,7 +323,6 @@ static void do_retry_in(struct driver *driver, const struct sched_command *comma
 
 static void do_finished(struct driver *driver, const struct sched_command *command)
 {
-	driver->finished = true;
 	driver->outcome = command->outcome;
 }
 
@@ -315,11 +346,8 @@ static void advance(struct driver *driver)
 		return;
 	}
 	driver->advancing = true;
-	while (sched_next(driver->sched, &command)) {
-		if (command.type != SCHED_FINISHED)
-			driver->finished = false;
+	while (sched_next(driver->sched, &command))
 		actions[command.type](driver, &command);
-	}
 	driver->advancing = false;
 }
 
@@ -337,20 +365,12 @@ void driver_continue(struct driver *driver)
 	advance(driver);
 }
 
-static void on_kill(struct loop_timer *timer UNUSED, void *data)
-{
-	struct driver *driver = data;
-
-	pool_kill(driver->pool);
-}
-
 void driver_terminate(struct driver *driver)
 {
 	if (driver->terminating)
 		return;
-	driver->terminating = true;
+	start_terminating(driver);
 	sched_terminate(driver->sched);
-	loop_timer_set(driver->loop, &driver->kill, util_now_us() + KILL_AFTER_US, on_kill, driver);
 	advance(driver);
 }
 
@@ -488,8 +508,8 @@ int driver_new(struct driver **ret, const struct driver_config *config)
 /* After terminate the last process is waited for too: nothing may be left behind. */
 static bool over(struct driver *driver)
 {
-	if (!driver->finished || !driver->terminating)
-		return driver->finished;
+	if (!sched_finished(driver->sched) || !driver->terminating)
+		return sched_finished(driver->sched);
 	pool_kill(driver->pool); /* idle workers */
 	return pool_alive(driver->pool) == 0;
 }
@@ -502,7 +522,6 @@ int driver_run(struct driver *driver, enum sched_outcome *ret_outcome)
 		return r;
 	if (driver->config.tick_us > 0 && driver->config.events->tick)
 		loop_timer_set(driver->loop, &driver->tick, util_now_us() + driver->config.tick_us, on_tick, driver);
-	driver->finished = false;
 	advance(driver);
 	while (r >= 0 && !over(driver))
 		r = loop_turn(driver->loop, -1);

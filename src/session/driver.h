@@ -92,7 +92,7 @@ struct driver_config {
 /* Copies config.  0, or -errno when the loop or the journal cannot be made. */
 int driver_new(struct driver **ret, const struct driver_config *config);
 /* Runs until the scheduler has finished.  0 with *ret_outcome, or -errno of the loop.  May be called again when work was
- * added after (sched_retry_failed and the like on driver_sched). */
+ * added after (sched_retry_failed and the like on driver_sched); with none it gives the same outcome again at once. */
 int driver_run(struct driver *driver, enum sched_outcome *ret_outcome);
 /* Ends what still lives.  NULL accepted. */
 void driver_free(struct driver *driver);

@@ -29,15 +29,20 @@ struct run {
 
 /* --- words for the frontend --- */
 
-static void hex_key(struct session *session, uint32_t element, char hex[DIGEST_HEX + 1], const char **ret)
+/* An element's name and key, as far as they are known. */
+static void name_element(struct session *session, uint32_t element, char hex[DIGEST_HEX + 1], const char **ret_name,
+			 const char **ret_key)
 {
-	const struct key *key = &state_get(session->state, element)->strong;
+	const struct key *key;
 
-	*ret = NULL;
+	if (element >= session->graph.element_count)
+		return;
+	*ret_name = session->graph.elements[element].full_name;
+	key = &state_get(session->state, element)->strong;
 	if (!key_known(key))
 		return;
 	digest_to_hex(hex, key->hash);
-	*ret = hex;
+	*ret_key = hex;
 }
 
 static void on_message(void *data, const struct driver_job *job, const struct wire_message *message)
@@ -52,22 +57,20 @@ static void on_message(void *data, const struct driver_job *job, const struct wi
 	};
 	struct run *run = data;
 	struct session *session = run->session;
-	char hex[DIGEST_HEX + 1];
+	char hex[DIGEST_HEX + 1], task_hex[DIGEST_HEX + 1];
 	struct session_message out = {
 		.type = types[message->kind],
 		.text = message->text,
 		.detail = message->detail,
-		.action = queue_info[job->queue].action,
+		.action = message->action ? message->action : queue_info[job->queue].action,
 		.elapsed_us = message->elapsed_us,
 		.logfile = message->log,
 		.scheduler = message->log != NULL,
 	};
 
-	if (job->element != SCHED_NONE) {
-		out.task_element = out.element = session->graph.elements[job->element].full_name;
-		hex_key(session, job->element, hex, &out.task_key);
-		out.key = out.task_key;
-	}
+	/* The one that speaks need not be the one whose job this is. */
+	name_element(session, job->element, task_hex, &out.task_element, &out.task_key);
+	name_element(session, message->element, hex, &out.element, &out.key);
 	session->frontend->message(session->frontend->data, &out);
 }
 

@@ -24,7 +24,7 @@ struct project {
 	uint8_t needs[MAX_ELEMENTS];
 	const char *marks; /* a directory where jobs leave files that outlive their worker */
 	/* by element: what its build does */
-	enum { GOOD, BAD, DIES_ONCE, DIES, TEMPORARY, WAITS, DEAF, OWN_KEY } behaviour[MAX_ELEMENTS];
+	enum { GOOD, BAD, DIES_ONCE, DIES, TEMPORARY, WAITS, DEAF, OWN_KEY, FETCH_DIES } behaviour[MAX_ELEMENTS];
 };
 
 static int run_fetch(struct worker_job *job)
@@ -35,6 +35,8 @@ static int run_fetch(struct worker_job *job)
 		job->temporary = true;
 		return diag_set(&job->diag, "source", NULL, "the network is down");
 	}
+	if (project->behaviour[job->element] == FETCH_DIES)
+		raise(SIGKILL);
 	return state_change_fetched(&job->changes, job->element, STATE_FETCHED_YES);
 }
 
@@ -91,6 +93,7 @@ static int run_build(struct worker_job *job)
 	case GOOD:
 	case TEMPORARY:
 	case OWN_KEY:
+	case FETCH_DIES:
 		break;
 	}
 	artifact.files.size_bytes = job->element + 1;
@@ -115,6 +118,8 @@ struct run {
 	int signal_at_start; /* sent to ourselves when the first build starts */
 	uint32_t signals_left;
 	int second_signal; /* sent when the first was heeded */
+	int signal_on_failure; /* sent when a job has failed */
+	bool fetched; /* all sources are there */
 	char lost_text[256];
 	enum sched_outcome outcome;
 	int64_t took_us;
@@ -175,6 +180,8 @@ static void on_ended(void *data, const struct driver_job *job UNUSED, enum drive
 	assert_true(run->open-- > 0);
 	assert_true((result == NULL) == (lost != NULL));
 	run->ends[end]++;
+	if (end == DRIVER_FAILED && run->signal_on_failure)
+		kill(getpid(), run->signal_on_failure);
 	if (lost) {
 		run->lost++;
 		snprintf(run->lost_text, sizeof(run->lost_text), "%s", lost);
@@ -249,11 +256,22 @@ static struct run *new_run(enum sched_mode mode, uint32_t count)
 	return run;
 }
 
+static void mark_fetched(struct run *run)
+{
+	struct state_changes changes = STATE_CHANGES_INIT;
+
+	for (uint32_t e = 0; run->fetched && e < run->project.count; e++)
+		assert_int_equal(state_change_fetched(&changes, e, STATE_FETCHED_YES), 0);
+	driver_commit(run->driver, &changes);
+	state_changes_release(&changes);
+}
+
 static void go(struct run *run)
 {
 	int64_t before_us = util_now_us();
 
 	assert_int_equal(driver_new(&run->driver, &run->config), 0);
+	mark_fetched(run);
 	assert_int_equal(driver_run(run->driver, &run->outcome), 0);
 	run->took_us = util_now_us() - before_us;
 	assert_int_equal(run->open, 0); /* every job that started has ended */
@@ -348,6 +366,75 @@ static void test_deaths(void **unused UNUSED)
 			snprintf(path, sizeof(path), "%s/%u", marks, e);
 			rmdir(path);
 		}
+	}
+}
+
+/* A worker that holds many jobs dies of the first: each of the others has its own fate. */
+static void test_deaths_of_many(void **unused UNUSED)
+{
+	for (int terminate = 0; terminate < 2; terminate++) {
+		struct run *run = new_run(SCHED_POOL, 8);
+
+		run->plan.build_start = run->plan.build_deps = NULL;
+		run->project.behaviour[0] = FETCH_DIES;
+		run->config.sched.window = 8;
+		run->config.sched.max_workers = run->config.sched.limits[SCHED_SUBPROCESS] = 1;
+		run->config.sched.limits[SCHED_DOWNLOAD] = 8;
+		run->config.sched.queues = SCHED_BIT(SCHED_FETCH);
+		run->config.sched.death_retries = terminate ? 0 : 1;
+		run->config.sched.on_error = terminate ? SCHED_ON_ERROR_TERMINATE : SCHED_ON_ERROR_CONTINUE;
+		for (uint32_t e = 0; e < 8; e++)
+			run->project.needs[e] = SCHED_BIT(SCHED_FETCH);
+		go(run);
+		assert_int_equal(run->outcome, SCHED_END_FAILED);
+		assert_int_equal(run->ends[DRIVER_FAILED], 1);
+		/* Dropped, as nothing starts after terminate; else they go to the next worker. */
+		assert_int_equal(run->ends[DRIVER_CANCELLED], terminate ? 7 : 0);
+		assert_int_equal(run->ends[DRIVER_RETRIED], terminate ? 0 : 1);
+		assert_int_equal(run->ends[DRIVER_RETURNED] > 0, !terminate);
+		assert_int_equal(run->ends[DRIVER_DONE], terminate ? 0 : 7);
+		end_run(run);
+	}
+}
+
+/* Nothing new to do: the same answer at once.  Something new: it is done. */
+static void test_run_again(void **unused UNUSED)
+{
+	struct run *run = new_run(SCHED_POOL, 8);
+	enum sched_outcome again;
+
+	run->project.behaviour[7] = BAD;
+	go(run);
+	assert_int_equal(run->outcome, SCHED_END_FAILED);
+	assert_int_equal(driver_run(run->driver, &again), 0);
+	assert_int_equal(again, SCHED_END_FAILED);
+	assert_int_equal(run->started, 16);
+	assert_int_equal(sched_retry_failed(driver_sched(run->driver), 7, SCHED_BUILD), SCHED_OK);
+	assert_int_equal(driver_run(run->driver, &again), 0);
+	assert_int_equal(run->started, 17);
+	end_run(run);
+}
+
+/* on-error terminate is a terminate like any other: a signal then finds no more patience. */
+static void test_terminate_on_error(void **unused UNUSED)
+{
+	for (int signalled = 0; signalled < 2; signalled++) {
+		struct run *run = new_run(SCHED_POOL, 8);
+
+		run->plan.build_start = run->plan.build_deps = NULL;
+		memset(run->project.start, 0, sizeof(run->project.start));
+		for (uint32_t e = 0; e < 8; e++) {
+			run->project.behaviour[e] = e == 2 ? BAD : DEAF;
+			run->project.needs[e] = SCHED_BIT(SCHED_BUILD);
+		}
+		run->fetched = true;
+		run->config.sched.on_error = SCHED_ON_ERROR_TERMINATE;
+		run->signal_on_failure = signalled ? SIGTERM : 0;
+		go(run);
+		assert_int_equal(run->outcome, SCHED_END_FAILED);
+		assert_int_equal(run->ends[DRIVER_FAILED], 1);
+		assert_true(run->took_us < (signalled ? 350000 : 1500000)); /* left alone, the deaf have 600 ms */
+		end_run(run);
 	}
 }
 
@@ -515,6 +602,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pipeline), cmocka_unit_test(test_journal_starts_anew),
 		cmocka_unit_test(test_failures), cmocka_unit_test(test_deaths),
+		cmocka_unit_test(test_deaths_of_many), cmocka_unit_test(test_run_again),
+		cmocka_unit_test(test_terminate_on_error),
 		cmocka_unit_test(test_deaths_at_boundaries),
 		cmocka_unit_test(test_terminate), cmocka_unit_test(test_second_signal), cmocka_unit_test(test_nohup),
 		cmocka_unit_test(test_interrupt), cmocka_unit_test(test_stop),
