@@ -18,6 +18,16 @@ static int on_wait(void *data, struct pollfd *fds, nfds_t count, int64_t deadlin
 	return worker_wait(fetch->job, fds, count, deadline_us);
 }
 
+static const char *const *on_urls(void *data, const char *original, const char *translated, bool tracking)
+{
+	struct fetch *fetch = data;
+	const struct jobs_context *context = fetch->job->context;
+
+	return context->loader ? project_urls(context->loader, fetch->job->element, original, translated, tracking,
+					      fetch->job->arena)
+			       : NULL;
+}
+
 static void on_say(void *data, const char *text)
 {
 	struct fetch *fetch = data;
@@ -44,6 +54,7 @@ static int fetch_element(struct fetch *fetch)
 		.tmpdir = context->tmpdir,
 		.diag = &job->diag,
 		.data = fetch,
+		.urls = on_urls,
 		.wait = on_wait,
 		.say = on_say,
 		.progress = on_progress,

@@ -16,6 +16,7 @@
 
 #include "artifacts/artifacts.h"
 #include "elements/elements.h"
+#include "project/project.h"
 #include "workers/worker.h"
 
 /* Index into jobs_types; the first ones as in enum sched_queue's order of an element's way. */
@@ -32,10 +33,12 @@ struct jobs_context {
 	const struct graph *graph;
 	struct cas *cas;
 	struct sandbox_host *sandbox;
+	const struct project_loader *loader; /* where sources may be had: mirrors, aliases; NULL: as translated only */
 	const char *logdir;      /* absolute */
 	const char *sourcedir;   /* absolute */
 	const char *tmpdir;      /* absolute; scratch of source kinds */
 	uint32_t key_length;     /* of keys in log files */
+	uint32_t network_retries; /* so often is a job tried again after a failure that may pass */
 	enum elements_buildtrees buildtrees;
 };
 

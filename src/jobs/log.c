@@ -139,20 +139,31 @@ int jobs_log_open(struct jobs_log *log, struct worker_job *job, const char *titl
 	return 0;
 }
 
+/* A failure that the scheduler will have tried again is told in the peer's words, with the reason as detail. */
+static void say_failure(struct jobs_log *log, int result, int64_t elapsed_us)
+{
+	struct worker_job *job = log->job;
+	const char *detail = job->diag.detail.len ? buf_text(&job->diag.detail) : NULL;
+	const char *text = job->diag.message.len ? buf_text(&job->diag.message) : strerror(-result);
+
+	if (job->temporary && job->attempt <= log->context->network_retries) {
+		detail = detail ? arena_printf(job->arena, "%s\n%s", text, detail) : text;
+		text = arena_printf(job->arena, "Try #%u failed, retrying", job->attempt);
+	}
+	jobs_log_line(log, WIRE_FAILURE, job->element, false, text, detail, elapsed_us);
+	worker_message(job, WIRE_FAILURE, text, detail, log->path, elapsed_us);
+}
+
 int jobs_log_close(struct jobs_log *log, int result)
 {
 	struct worker_job *job = log->job;
 	int64_t elapsed_us = util_now_us() - log->start_us;
-	const char *detail = job->diag.detail.len ? buf_text(&job->diag.detail) : NULL;
 
 	if (result >= 0) {
 		jobs_log_line(log, WIRE_SUCCESS, job->element, false, log->title, NULL, elapsed_us);
 		worker_message(job, WIRE_SUCCESS, log->title, NULL, log->path, elapsed_us);
 	} else if (result != -ECANCELED) {
-		const char *text = job->diag.message.len ? buf_text(&job->diag.message) : strerror(-result);
-
-		jobs_log_line(log, WIRE_FAILURE, job->element, false, text, detail, elapsed_us);
-		worker_message(job, WIRE_FAILURE, text, detail, log->path, elapsed_us);
+		say_failure(log, result, elapsed_us);
 	}
 	close_fd(steal_fd(&log->fd));
 	return result;

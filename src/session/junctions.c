@@ -13,9 +13,25 @@
 #include "base/fs.h"
 #include "sources/sources.h"
 
+/* The junction whose sources are being fetched. */
+struct fetching {
+	struct session *session;
+	uint32_t element;
+};
+
 static void say_line(void *data, const char *text)
 {
-	session_say(data, SESSION_MESSAGE_STATUS, text, NULL);
+	const struct fetching *fetching = data;
+
+	session_say(fetching->session, SESSION_MESSAGE_STATUS, text, NULL);
+}
+
+static const char *const *on_urls(void *data, const char *original, const char *translated, bool tracking)
+{
+	const struct fetching *fetching = data;
+
+	return project_urls(fetching->session->loader, fetching->element, original, translated, tracking,
+			    &fetching->session->arena);
 }
 
 static int stage(struct session *session, const struct project_need *need, const struct digest *tree)
@@ -38,6 +54,7 @@ static int stage(struct session *session, const struct project_need *need, const
 static int provide(struct session *session, const struct project_need *need)
 {
 	const struct graph_element *junction = &session->graph.elements[need->element];
+	struct fetching fetching = { session, need->element };
 	struct sources_context sources = {
 		.cas = session->cas,
 		.graph = &session->graph,
@@ -45,7 +62,8 @@ static int provide(struct session *session, const struct project_need *need)
 		.sourcedir = session->context.sourcedir,
 		.tmpdir = arena_printf(&session->arena, "%s/millrace/tmp", session->context.cachedir),
 		.diag = &session->diag,
-		.data = session,
+		.data = &fetching,
+		.urls = on_urls,
 		.say = say_line,
 	};
 	_cleanup_free_ char *text = xasprintf("Fetching junction %s", junction->full_name);

@@ -319,10 +319,12 @@ static int prepare(struct run *run)
 	run->context = (struct jobs_context){
 		.graph = &session->graph,
 		.cas = session->cas,
+		.loader = session->loader,
 		.logdir = session->context.logdir,
 		.sourcedir = session->context.sourcedir,
 		.tmpdir = arena_printf(&session->arena, "%s/millrace/tmp", session->context.cachedir),
 		.key_length = (uint32_t)session->context.key_length,
+		.network_retries = (uint32_t)MAX(session->context.network_retries, 0),
 		.buildtrees = buildtrees(&session->context),
 	};
 	return sandbox_host_new(&run->context.sandbox, &options, &session->diag);

@@ -158,6 +158,7 @@ static int copy_file(struct incoming *incoming, const char *path, struct curl_an
 
 	if (from < 0 || fstat(from, &st) < 0 || !S_ISREG(st.st_mode)) {
 		buf_adds(&answer->error, strerror(from < 0 ? errno : EINVAL));
+		answer->temporary = true; /* it may be on another machine's disk */
 		return -EIO;
 	}
 	while (r >= 0 && (n = read(from, chunk, CHUNK_BYTES)) != 0) {
@@ -238,7 +239,7 @@ static int mirror(struct sources_context *ctx, const struct graph_source *source
 		memcpy(sha256, have, DIGEST_HEX + 1);
 		r = 0;
 	} else if (r != -ECANCELED && r != -ELIBACC) {
-		ctx->temporary |= answer.temporary;
+		ctx->temporary = answer.temporary; /* the last URL decides, as in the peer */
 		diag_set(ctx->diag, "source", NULL, "Error mirroring %s: %s", url,
 			 answer.error.len ? answer.error.data : strerror(r < 0 ? -r : EPROTO));
 		r = -EIO;
@@ -267,9 +268,8 @@ int sources_download_fetch(struct sources_context *ctx, const struct graph_sourc
 	const char *fallback[2];
 	int r = -EINVAL;
 
-	if (!ref_is_sane(download->ref))
-		return diag_set(ctx->diag, "source", "invalid-ref", "The ref of %s is not a SHA-256 digest: '%s'",
-				download->url, download->ref ? download->ref : "");
+	if (!download->ref)
+		return diag_set(ctx->diag, "source", "no-reference", "%s has no ref; track it first", download->url);
 	for (const char *const *url = urls_of(ctx, download, false, fallback); *url; url++) {
 		sources_say(ctx, "Fetching %s", *url);
 		r = mirror(ctx, source, *url, NULL, sha256);
@@ -277,8 +277,9 @@ int sources_download_fetch(struct sources_context *ctx, const struct graph_sourc
 			return r;
 		if (r < 0)
 			continue;
-		if (strcasecmp(sha256, download->ref) == 0)
+		if (strcmp(sha256, download->ref) == 0)
 			return 0;
+		ctx->temporary = false; /* another try would bring the same */
 		r = diag_set(ctx->diag, "source", NULL, "File downloaded from %s has sha256sum '%s', not '%s'!", *url, sha256,
 			     download->ref);
 	}

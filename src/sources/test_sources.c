@@ -278,12 +278,25 @@ static void test_wrong_digest_and_mirrors(void **state)
 	struct digest digest;
 
 	remote_source(source, wrong_url, "good");
+	ctx.temporary = true;
 	assert_true(sources_fetch(&ctx, 0, &digest) < 0);
 	assert_non_null(strstr(diag.message.data, "has sha256sum '"));
+	assert_false(ctx.temporary);
 	assert_non_null(strstr(diag.message.data, ((struct kinds_remote *)source->config)->download.ref));
 	ctx.urls = two_urls;
 	ctx.data = urls;
 	assert_int_equal(sources_fetch(&ctx, 0, &digest), 0);
+
+	/* A ref that is no digest is nothing we could have, and nothing that could come. */
+	ctx.urls = NULL;
+	remote_source(source, wrong_url, "good");
+	((struct kinds_remote *)source->config)->download.ref = "../foo";
+	assert_true(sources_fetch(&ctx, SOURCES_ORIGINAL, &digest) < 0);
+	assert_non_null(strstr(diag.message.data, ", not '../foo'!"));
+	unlink(wrong);
+	assert_true(sources_fetch(&ctx, SOURCES_ORIGINAL, &digest) < 0);
+	assert_non_null(strstr(diag.message.data, "Error mirroring "));
+	assert_true(ctx.temporary);
 	free(wrong);
 	free(right);
 	free(wrong_url);
