@@ -33,9 +33,35 @@ int sources_scratch(struct sources_context *ctx, char **ret)
 	return 0;
 }
 
-/* The child starts with signals as a shell would give them: a worker ignores SIGPIPE. */
-static int spawn(const char *const *argv, int out, int err, pid_t *pid)
+/* The environment with names set, as posix_spawn wants it; the array is heap, its strings are not. */
+static const char **environment(const char *const *set)
 {
+	size_t count = 0, extra = 0, len = 0;
+	const char **ret;
+
+	while (environ[count])
+		count++;
+	while (set && set[extra])
+		extra++;
+	ret = xreallocarray(NULL, count + extra + 1, sizeof *ret);
+	for (size_t i = 0; i < extra; i++)
+		ret[len++] = set[i];
+	for (size_t i = 0; i < count; i++) {
+		bool replaced = false;
+
+		for (size_t j = 0; j < extra && !replaced; j++)
+			replaced = strncmp(environ[i], set[j], strcspn(set[j], "=") + 1) == 0;
+		if (!replaced)
+			ret[len++] = environ[i];
+	}
+	ret[len] = NULL;
+	return ret;
+}
+
+/* The child starts with signals as a shell would give them: a worker ignores SIGPIPE. */
+static int spawn(const struct sources_command *command, int out, int err, pid_t *pid)
+{
+	_cleanup_free_ const char **env = environment(command->environment);
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
@@ -44,14 +70,19 @@ static int spawn(const char *const *argv, int out, int err, pid_t *pid)
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (command->input > 0)
+		posix_spawn_file_actions_adddup2(&actions, command->input, STDIN_FILENO);
+	else
+		posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+	if (command->directory)
+		posix_spawn_file_actions_addchdir_np(&actions, command->directory);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	r = posix_spawnp(pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
+	r = posix_spawnp(pid, command->argv[0], &actions, &attributes, (char *const *)command->argv, (char *const *)env);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	return -r;
@@ -80,29 +111,41 @@ static int read_back(struct buf *ret, int fd)
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : fs_read_fd(ret, fd, OUTPUT_MAX);
 }
 
-int sources_run(struct sources_context *ctx, const char *const *argv, const char *fail, struct buf *output)
+int sources_command(struct sources_context *ctx, const struct sources_command *command)
 {
 	_cleanup_close_ int out = memfd_create("output", MFD_CLOEXEC), err = -1;
 	_cleanup_buf_ struct buf text = BUF_INIT;
+	const char *tool = command->argv[0];
 	int status = 0, r;
 	pid_t pid;
 
-	if (output)
+	if (command->output)
 		err = memfd_create("errors", MFD_CLOEXEC);
-	if (out < 0 || (output && err < 0))
-		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot run %s", argv[0]);
-	r = spawn(argv, out, output ? err : out, &pid);
+	if (out < 0 || (command->output && err < 0))
+		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot run %s", tool);
+	r = spawn(command, out, command->output ? err : out, &pid);
 	if (r < 0) {
-		diag_errno(ctx->diag, "source", "missing-host-tool", -r, "Cannot run the host tool '%s'", argv[0]);
+		diag_errno(ctx->diag, "source", "missing-host-tool", -r, "Cannot run the host tool '%s'", tool);
 		return r;
 	}
 	r = wait_for(ctx, pid, &status);
 	if (r < 0)
 		return r;
+	if (command->output && (r = read_back(command->output, out)) < 0)
+		return diag_errno(ctx->diag, "source", NULL, -r, "Cannot read the output of %s", tool);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return output ? read_back(output, out) : 0;
-	diag_set(ctx->diag, "source", NULL, "%s", fail);
-	if (read_back(&text, output ? err : out) == 0 && text.len)
+		return 0;
+	if (command->probe && WIFEXITED(status))
+		return WEXITSTATUS(status);
+	diag_set(ctx->diag, "source", NULL, "%s", command->fail ? command->fail : tool);
+	if (read_back(&text, command->output ? err : out) == 0 && text.len)
 		diag_detail(ctx->diag, "%.*s", (int)MIN(text.len, (size_t)DETAIL_MAX), text.data);
 	return -EIO;
+}
+
+int sources_run(struct sources_context *ctx, const char *const *argv, const char *fail, struct buf *output)
+{
+	const struct sources_command command = { .argv = argv, .fail = fail, .output = output };
+
+	return sources_command(ctx, &command);
 }

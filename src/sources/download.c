@@ -251,14 +251,21 @@ static int mirror(struct sources_context *ctx, const struct graph_source *source
 	return r;
 }
 
+const char *const *sources_urls(struct sources_context *ctx, const char *original, const char *translated, bool tracking,
+				const char *fallback[2])
+{
+	const char *const *urls;
+
+	fallback[0] = translated ? translated : original;
+	fallback[1] = NULL;
+	urls = ctx->urls ? ctx->urls(ctx->data, original, fallback[0], tracking) : NULL;
+	return urls && *urls ? urls : fallback;
+}
+
 static const char *const *urls_of(struct sources_context *ctx, const struct kinds_download *download, bool tracking,
 				  const char *fallback[2])
 {
-	const char *const *urls = ctx->urls ? ctx->urls(ctx->data, download->original_url, download->url, tracking) : NULL;
-
-	fallback[0] = download->url;
-	fallback[1] = NULL;
-	return urls && *urls ? urls : fallback;
+	return sources_urls(ctx, download->original_url, download->url, tracking, fallback);
 }
 
 int sources_download_fetch(struct sources_context *ctx, const struct graph_source *source)

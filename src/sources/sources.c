@@ -9,7 +9,8 @@
 #include "base/json.h"
 
 static const struct sources_ops *const kinds[] = { &sources_local, &sources_workspace, &sources_remote, &sources_tar,
-						   &sources_zip,   &sources_patch,     &sources_patch_queue };
+						   &sources_zip,   &sources_patch,     &sources_patch_queue,
+						   &sources_git };
 
 static const struct sources_ops *find_ops(const char *kind)
 {

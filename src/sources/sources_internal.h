@@ -22,7 +22,7 @@ struct sources_ops {
 };
 
 extern const struct sources_ops sources_local, sources_workspace, sources_remote, sources_tar, sources_zip,
-	sources_patch, sources_patch_queue;
+	sources_patch, sources_patch_queue, sources_git, sources_git_tag, sources_git_module, sources_git_repo;
 
 void sources_say(struct sources_context *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -36,8 +36,25 @@ int sources_download_track(struct sources_context *ctx, const struct graph_sourc
 /* "https://x/y.tar" -> "https___x_y_tar": every character (not byte) outside [A-Za-z0-9%] becomes '_'. */
 void sources_mirror_name(struct buf *ret, const char *url);
 
+/* The URLs to try in order, NULL-terminated: what ctx->urls says, or the one there is (translated, else original), which
+ * is put into fallback.  Valid until the next call. */
+const char *const *sources_urls(struct sources_context *ctx, const char *original, const char *translated, bool tracking,
+				const char *fallback[2]);
+
 /* ---- commands (command.c) ---- */
 
+struct sources_command {
+	const char *const *argv;
+	const char *const *environment; /* NAME=value to set, NULL-terminated; may be NULL */
+	const char *directory;          /* where it runs; NULL: here */
+	int input;                      /* its stdin; 0: nothing */
+	bool probe;                     /* a status other than 0 is an answer, not a failure */
+	const char *fail;               /* the message if it fails */
+	struct buf *output;             /* gets what it wrote to stdout; may be NULL */
+};
+/* Runs a command, waiting through ctx->wait.  0 if it ends with status 0, its status with `probe`, else <0 with diag set:
+ * `fail`, and the output as detail. */
+int sources_command(struct sources_context *ctx, const struct sources_command *command);
 /* Runs argv (searched in PATH) with its output collected; waits through ctx->wait.  0 if it ends with status 0; else
  * diag says `fail` with the output as detail. output (may be NULL) gets what it wrote to stdout. */
 int sources_run(struct sources_context *ctx, const char *const *argv, const char *fail, struct buf *output);
