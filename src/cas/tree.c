@@ -375,7 +375,7 @@ static void tell(struct merging *m, enum cas_event event, uint32_t previous)
 static int not_a_directory(struct merging *m, const struct cas_entry *old)
 {
 	diag_set(m->diag, "directory", "not-a-directory", "Destination is a %s, not a directory: /%s",
-		 old->type == CAS_FILE ? "regular file" : "symbolic link", m->path.data);
+		 old->type == CAS_FILE ? "regular file" : "symlink", m->path.data);
 	return -ENOTDIR;
 }
 

@@ -154,6 +154,36 @@ static int check_names(struct session *session)
 	return 0;
 }
 
+static bool is_target(const struct session *session, uint32_t element)
+{
+	for (uint32_t i = 0; i < session->targets.count; i++)
+		if (session->targets.ids[i] == element)
+			return true;
+	return false;
+}
+
+/* Was this very artifact named before, be it under its other key? */
+static bool is_known(const struct session *session, const char *name)
+{
+	const char *last = strrchr(name, '/');
+	struct key key;
+
+	if (!last || !digest_from_hex(key.hash, last + 1))
+		return false;
+	for (const struct session_artifact *a = session->artifacts; a; a = a->next) {
+		struct key weak;
+
+		if (!is_target(session, a->element) || strncmp(a->name, name, (size_t)(last + 1 - name)) != 0)
+			continue;
+		if (memcmp(a->key.hash, key.hash, DIGEST_BYTES) == 0 || str_eq(a->name, name))
+			return true;
+		if (a->cached && digest_from_hex(weak.hash, a->artifact.weak_key) &&
+		    memcmp(weak.hash, key.hash, DIGEST_BYTES) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int add_targets(struct session *session, const struct session_strings *names)
 {
 	int r = 0;
@@ -161,6 +191,8 @@ static int add_targets(struct session *session, const struct session_strings *na
 	for (size_t i = 0; r == 0 && i < names->count; i++) {
 		uint32_t id;
 
+		if (is_known(session, names->items[i]))
+			continue;
 		r = add(session, names->items[i], &id);
 		if (r == 0 && session->artifacts->cached && session->request->deps == SESSION_DEPS_BUILD)
 			r = add_dependencies(session, id, &session->artifacts->artifact);

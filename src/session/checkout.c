@@ -215,12 +215,8 @@ static int export_directory(struct checkout *checkout, const struct digest *tree
 	struct cas_checkout options = { .flags = hardlinks ? CAS_CHECKOUT_HARDLINK : 0 };
 	_cleanup_free_ char *text = xasprintf("Checking out files in '%s'", checkout->location);
 	struct session_activity activity = session_begin(session, text, checkout->target);
-	int r = 0;
+	int r = cas_checkout(session->cas, tree, AT_FDCWD, checkout->location, &options, &session->diag);
 
-	if (hardlinks)
-		r = fs_remove_all(AT_FDCWD, checkout->location);
-	r = r < 0 ? diag_errno(&session->diag, "stream", NULL, -r, "Failed to remove checkout directory '%s'", checkout->location) :
-		    cas_checkout(session->cas, tree, AT_FDCWD, checkout->location, &options, &session->diag);
 	session_end(&activity, r >= 0);
 	return r;
 }

@@ -113,7 +113,27 @@ static const struct project_request *make_request(struct session *session, unsig
 	return ret;
 }
 
-static int load_project(struct session *session)
+/* There is no project here at all.  Artifact names can do without one; everything else ends in the peer's words, with
+ * where was looked behind them. */
+static int without_project(struct session *session, const struct project_request *request)
+{
+	_cleanup_buf_ struct buf names = BUF_INIT, where = BUF_INIT;
+	int r = 0;
+
+	buf_adds(&where, buf_text(&session->diag.message));
+	diag_release(&session->diag);
+	for (uint32_t i = 0; i < request->target_count; i++)
+		buf_printf(&names, "%s%s", i ? ", " : "", request->targets[i]);
+	if (request->target_count)
+		r = diag_set(&session->diag, "stream", "project-not-loaded", "Unable to load elements: %s", buf_text(&names));
+	else if (!session->artifact_names.count)
+		r = diag_set(&session->diag, "stream", "project-not-loaded", "Unable to determine default targets");
+	if (r < 0)
+		diag_detail(&session->diag, "No project.conf or active workspace was located\n%s", buf_text(&where));
+	return r;
+}
+
+static int load_project(struct session *session, const struct project_request *request)
 {
 	uint32_t count;
 	const uint32_t *ids;
@@ -121,6 +141,8 @@ static int load_project(struct session *session)
 
 	if (r == PROJECT_NEEDS)
 		r = session_junctions(session);
+	if (r < 0 && !project_directory(session->loader) && str_eq(session->diag.reason, "missing-project-conf"))
+		return without_project(session, request);
 	if (r < 0)
 		return r;
 	ids = project_targets(session->loader, &count);
@@ -156,7 +178,7 @@ int session_load(struct session *session, unsigned flags)
 	int r;
 
 	session->loader = project_loader_new(&session->context, request);
-	r = load_project(session);
+	r = load_project(session, request);
 	if (r == 0)
 		r = session_artifact_targets(session);
 	session_end(&loading, r == 0);
