@@ -547,13 +547,16 @@ int element_finish(struct load_element *element, struct diag *diag)
 	struct making m = { .from = element, .project = element->project, .arena = load->arena, .diag = diag };
 	struct graph_element *to = &load->graph->elements[element->id];
 	struct kinds_context ctx;
+	int64_t start_us;
 	int r = kind_base_get(element->project, element->kind, element->node, &m.base, diag);
 
 	ctx = context_of(&m);
 	if (r >= 0)
 		r = kinds_finish_element(&ctx, to);
+	start_us = load_now(load);
 	if (r >= 0 && !load->request->no_keys)
 		r = sources_keys(element, to, diag);
+	load->times.digests_us += load_now(load) - start_us;
 	if (r < 0)
 		diag_element(diag, element->full_name);
 	return r;

@@ -247,6 +247,7 @@ static int configure_from(visit_stack *stack, struct load_element *target, struc
 int order_all(struct project_loader *load, struct load_element **targets, size_t count, struct diag *diag)
 {
 	struct order order = { .load = load, .mark = UINT32_MAX / 2 };
+	int64_t start_us = load_now(load), sorted_us;
 	visit_stack stack = { 0 };
 	int r = 0;
 
@@ -258,8 +259,12 @@ int order_all(struct project_loader *load, struct load_element **targets, size_t
 		for (size_t i = 0; i < count; i++)
 			number_from(&order, &stack, targets[i]);
 	}
+	sorted_us = load_now(load);
+	load->times.order_us = sorted_us - start_us;
+	load->times.digests_us = 0;
 	for (size_t i = 0; r >= 0 && i < count; i++)
 		r = configure_from(&stack, targets[i], diag);
+	load->times.compose_us = load_now(load) - sorted_us - load->times.digests_us;
 	for (size_t rank = 0; order.matrix && rank < order.sequence.count; rank++)
 		free(order.matrix[rank]);
 	free(order.matrix);

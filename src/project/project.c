@@ -18,11 +18,17 @@ static const char workspaces_path[] = ".bst2/workspaces.yml";
 
 /* ---- files and warnings ---- */
 
+int64_t load_now(const struct project_loader *load)
+{
+	return load->request->timed ? util_now_us() : 0;
+}
+
 int load_yaml(struct loaded_project *project, const char *path, int dirfd, const char *at, const char *name,
 	      const struct yaml_node **ret, struct diag *diag)
 {
 	struct project_loader *load = project->load;
 	const char *full = at ? path_join(load->arena, at, path) : path, *key;
+	int64_t start_us = load_now(load);
 	uint32_t known;
 	int r;
 
@@ -36,6 +42,7 @@ int load_yaml(struct loaded_project *project, const char *path, int dirfd, const
 		return 0;
 	}
 	r = yaml_cache_load(load->cache, load->arena, dirfd, path, full, name, project->id, ret, diag);
+	load->times.parse_us += load_now(load) - start_us;
 	if (r < 0)
 		return r;
 	strmap_put(&load->file_index, key, strlen(key), (uint32_t)load->files.count);
@@ -326,6 +333,7 @@ static int load_targets(struct project_loader *load, struct diag *diag)
 {
 	ITEMS(struct load_element *) elements = { 0 };
 	name_list names = { 0 };
+	int64_t start_us = load_now(load);
 	size_t targets;
 	int r = choose_targets(load, &names, diag);
 
@@ -334,6 +342,7 @@ static int load_targets(struct project_loader *load, struct diag *diag)
 		*items_add(&names) = load->request->except[i];
 	for (size_t i = 0; r >= 0 && i < names.count; i++)
 		r = loader_target(load->top, names.at[i], items_add(&elements), diag);
+	load->times.elements_us = load_now(load) - start_us;
 	if (r >= 0)
 		r = order_all(load, elements.at, elements.count, diag);
 	if (r >= 0)
@@ -432,6 +441,7 @@ static void open_cache(struct project_loader *load)
 
 static int load_round(struct project_loader *load, struct diag *diag)
 {
+	int64_t start_us;
 	const char *yaml;
 	size_t len;
 	int r;
@@ -444,6 +454,7 @@ static int load_round(struct project_loader *load, struct diag *diag)
 	if ((r = path_find_project(load, load->request->directory ? load->request->directory : ".", &load->directory,
 				   &load->workspace_element, diag)) < 0)
 		return r;
+	start_us = load_now(load);
 	open_cache(load);
 	yaml = kinds_project_yaml(&len);
 	if ((r = load_builtin(load, yaml, len, "projectconfig.yaml", &load->defaults, diag)) < 0 ||
@@ -451,6 +462,7 @@ static int load_round(struct project_loader *load, struct diag *diag)
 	    (r = loader_new_project(load, load->directory, NULL, NULL, NULL, &load->top, diag)) < 0 ||
 	    (r = conf_ensure_full(load->top, diag)) < 0)
 		return r;
+	load->times.configuration_us = load_now(load) - start_us;
 	if (!load->request->project_only && (r = load_targets(load, diag)) < 0)
 		return r;
 	return publish_projects(load, diag);
@@ -481,6 +493,17 @@ int project_load(struct project_loader *load, struct graph *graph, struct diag *
 }
 
 /* ---- what was loaded ---- */
+
+void project_times(const struct project_loader *load, struct project_times *ret)
+{
+	struct yaml_cache_stats stats = { 0, (uint32_t)load->file_paths.count, 0 };
+
+	if (load->cache)
+		yaml_cache_stats(load->cache, &stats);
+	*ret = load->times;
+	ret->files_parsed = stats.misses;
+	ret->files_known = stats.hits;
+}
 
 const struct project_need *project_needs(const struct project_loader *load, uint32_t *ret_count)
 {

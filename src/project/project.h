@@ -123,6 +123,7 @@ struct project_request {
 	struct cas_statcache *statcache; /* digests of files not changed since, or NULL */
 	/* Absolute directory for images of parsed files (yaml/cache.h), made when first written to; NULL: none. */
 	const char *parsed_files;
+	bool timed; /* fill project_times */
 	/* For tests, and for computing keys of another machine: uname's machine and system; NULL: the host's. */
 	const char *machine, *system;
 };
@@ -169,6 +170,17 @@ const struct yaml_node *project_workspaces(const struct project_loader *loader);
 /* Absolute path of the top-level project, NULL before the first project_load found it. */
 const char *project_directory(const struct project_loader *loader);
 const struct project_warning *project_warnings(const struct project_loader *loader, uint32_t *ret_count);
+/* Where the time of loading went, in microseconds, if the request was timed. */
+struct project_times {
+	int64_t configuration_us; /* user's and projects' files, options, includes */
+	int64_t elements_us;      /* reading elements and their dependencies */
+	int64_t order_us;         /* circles, the order of dependencies, numbers */
+	int64_t compose_us;       /* variables, composition, expansion, configuration of kinds and sources */
+	int64_t digests_us;       /* of local sources and patches, and source keys */
+	int64_t parse_us;         /* finding, reading and parsing files: part of the first two */
+	uint32_t files_parsed, files_known; /* parsed now; taken from an earlier run's image */
+};
+void project_times(const struct project_loader *loader, struct project_times *ret);
 /* Paths of all files read so far, absolute, in the order of first reading. */
 const char *const *project_files(const struct project_loader *loader, uint32_t *ret_count);
 

@@ -335,6 +335,7 @@ struct project_loader {
 	const struct yaml_node *workspaces; /* of .bst2/workspaces.yml, or NULL */
 	const char *host_arch, *host_system;
 	int64_t max_jobs;
+	struct project_times times;
 	uint32_t depth; /* of recursion through junctions and overrides */
 
 	/* kept from round to round */
@@ -362,6 +363,8 @@ int load_builtin(struct project_loader *load, const char *text, size_t len, cons
 		 const struct yaml_node **ret, struct diag *diag);
 void load_warn(struct project_loader *load, const char *token, const char *detail, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
+/* The clock if times are wanted, else 0. */
+int64_t load_now(const struct project_loader *load);
 /* A warning that the project may have declared fatal: then an error of domain "plugin" with the token as reason. */
 int load_warn_token(struct loaded_project *project, const char *token, struct diag *diag, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);

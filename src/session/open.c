@@ -107,6 +107,7 @@ static const struct project_request *make_request(struct session *session, unsig
 	(void)cas_statcache_new(&session->statcache, session->context.cachedir);
 	ret->statcache = session->statcache;
 	ret->parsed_files = arena_printf(&session->arena, "%s/millrace/parsed", session->context.cachedir);
+	ret->timed = g->stats;
 	/* Artifact names alone need no element. */
 	ret->no_default_targets = (flags & SESSION_LOAD_ONE) != 0;
 	ret->project_only = session->artifact_names.count && !ret->target_count;
@@ -165,10 +166,29 @@ static void say_warnings(struct session *session)
 
 static void compute_keys(struct session *session)
 {
+	int64_t start_us = util_now_us();
+
 	session->keys = keys_new(&session->graph);
 	session->all_keys = xcalloc(session->graph.element_count, sizeof(*session->all_keys));
 	keys_all(session->keys, NULL, session->all_keys);
 	session_artifact_keys(session);
+	session->keys_us = util_now_us() - start_us;
+}
+
+/* --stats of commands that run no pipeline ends with this; the others have it before their table of workers. */
+static void say_times(struct session *session)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	struct project_times times;
+
+	project_times(session->loader, &times);
+	buf_printf(&out, "configuration %9.3f ms\nelements      %9.3f ms\norder         %9.3f ms\n"
+		   "compose       %9.3f ms\ndigests       %9.3f ms\nkeys          %9.3f ms\n"
+		   "parsing files took %.3f ms of the first two: %u parsed, %u known from an earlier run\n",
+		   (double)times.configuration_us / 1e3, (double)times.elements_us / 1e3, (double)times.order_us / 1e3,
+		   (double)times.compose_us / 1e3, (double)times.digests_us / 1e3, (double)session->keys_us / 1e3,
+		   (double)times.parse_us / 1e3, times.files_parsed, times.files_known);
+	session_say(session, SESSION_MESSAGE_INFO, "Where the time of loading went", buf_text(&out));
 }
 
 int session_load(struct session *session, unsigned flags)
@@ -189,6 +209,8 @@ int session_load(struct session *session, unsigned flags)
 		compute_keys(session);
 	session_end(&resolving, true);
 	say_warnings(session);
+	if (session->request->globals.stats)
+		say_times(session);
 	graph_freeze(&session->graph);
 	return 0;
 }

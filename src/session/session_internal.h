@@ -36,6 +36,7 @@ struct session {
 	struct diag diag;
 	struct arena arena; /* lives as long as the session */
 	int64_t start_us;
+	int64_t keys_us; /* what computing keys took */
 
 	struct project_context context;
 	bool has_context;
