@@ -44,6 +44,9 @@ struct kinds_host {
 	int (*tree_digest)(void *data, const char *path, bool mtimes, struct digest *ret, struct diag *diag);
 	/* SHA-256 and size of one regular file; may answer from a stat cache. */
 	int (*file_digest)(void *data, const char *path, struct digest *ret, struct diag *diag);
+	/* Does a directory (absolute, len bytes) lie inside the source's project when symlinks are followed?  May remember
+	 * its answers.  NULL: every path is followed anew. */
+	bool (*directory_inside)(void *data, const char *directory, size_t len);
 };
 
 struct kinds_plugin;

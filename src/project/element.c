@@ -172,7 +172,7 @@ int kind_base_get(struct loaded_project *project, const char *kind, const struct
 struct making { /* one element on its way into the graph */
 	struct load_element *from;
 	struct loaded_project *project;
-	struct arena *arena;
+	struct arena *arena, *tables; /* tables: of vars, forgotten with the element */
 	struct kind_base *base;
 	struct yaml_vars vars;
 	const struct yaml_node *lazy_variables; /* of junctions and links, instead of vars */
@@ -248,7 +248,7 @@ static int make_variables(struct making *m)
 		m->from->early_variables = m->lazy_variables;
 		return 0;
 	}
-	if ((r = yaml_vars_init(&m->vars, m->arena, m->base->vars, own, m->diag)) < 0)
+	if ((r = yaml_vars_init_in(&m->vars, m->arena, m->tables, m->base->vars, own, m->diag)) < 0)
 		return r;
 	keep_variables(m);
 	return 0;
@@ -532,8 +532,12 @@ int element_configure(struct load_element *element, struct diag *diag)
 		r = conf_ensure_full(project, diag);
 	if (r >= 0)
 		r = kind_base_get(project, element->kind, element->node, &m.base, diag);
+	/* Making one element may lead to a junction that must be made first. */
+	m.tables = project->load->making++ ? m.arena : &project->load->tables;
 	if (r >= 0)
 		r = make(&m);
+	if (--project->load->making == 0)
+		arena_reset(&project->load->tables);
 	if (r >= 0)
 		r = place(&m);
 	if (r < 0)

@@ -38,6 +38,44 @@ const char *path_normal(struct arena *arena, const char *path)
 
 /* ---- what configuration may point to ---- */
 
+static bool follows_inside(const struct loaded_project *project, const char *path)
+{
+	size_t root = strcmp(project->resolved, "/") == 0 ? 0 : strlen(project->resolved);
+	char resolved[PATH_MAX];
+
+	return realpath(path, resolved) && strncmp(resolved, project->resolved, root) == 0 &&
+	       (resolved[root] == '/' || !resolved[root]);
+}
+
+/* A real directory in one that lies inside does so, too: no need to follow its path from the root. */
+static bool is_plain_child(struct loaded_project *project, const char *directory)
+{
+	const char *slash = strrchr(directory, '/');
+	struct stat st;
+
+	return slash && strcmp(slash, "/..") != 0 && strcmp(slash, "/.") != 0 && slash[1] &&
+	       path_directory_inside(project, directory, (size_t)(slash - directory)) && lstat(directory, &st) == 0 &&
+	       S_ISDIR(st.st_mode);
+}
+
+bool path_directory_inside(struct loaded_project *project, const char *directory, size_t len)
+{
+	size_t top = strlen(project->directory);
+	uint32_t known;
+	bool inside;
+
+	/* Only below the project's own directory, so this goes down as far as the path is long, at most. */
+	if (len <= top || strncmp(directory, project->directory, top) != 0 || directory[top] != '/')
+		return len == top && strncmp(directory, project->directory, top) == 0;
+	known = strmap_get(&project->inside, directory, len);
+	if (known != STRMAP_NONE)
+		return known;
+	directory = arena_strndup(project->load->arena, directory, len);
+	inside = is_plain_child(project, directory) || follows_inside(project, directory);
+	strmap_put(&project->inside, directory, len, inside);
+	return inside;
+}
+
 static int outside(const struct yaml_node *node, const char *path, struct diag *diag)
 {
 	return yaml_error(diag, node, "proj-path-invalid",

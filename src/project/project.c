@@ -146,6 +146,7 @@ static void release_project(struct loaded_project *project)
 		strmap_release(&project->plugin_index[i]);
 	for (unsigned i = 0; i < ARRAY_SIZE(project->includes); i++)
 		strmap_release(&project->includes[i]);
+	strmap_release(&project->inside);
 	strmap_release(&project->elements);
 	strmap_release(&project->subprojects);
 	strmap_release(&project->link_index);
@@ -162,8 +163,10 @@ static void begin_round(struct project_loader *load)
 		release_project(load->projects.at[i]);
 	load->projects.count = load->elements.count = load->needs.count = load->warnings.count = 0;
 	load->targets.count = load->except.count = 0;
-	load->depth = 0;
+	load->digests.count = 0;
+	load->depth = load->making = 0;
 	load->top = NULL;
+	strmap_clear(&load->digest_index);
 	strmap_clear(&load->warned);
 	strmap_clear(&load->full_names);
 	if (load->graph) {
@@ -179,6 +182,9 @@ void project_loader_free(struct project_loader *load)
 	load->graph = NULL; /* it may be gone already */
 	begin_round(load);
 	arena_release(&load->scratch);
+	arena_release(&load->tables);
+	strmap_release(&load->digest_index);
+	free(load->digests.at);
 	strmap_release(&load->file_index);
 	strmap_release(&load->warned);
 	strmap_release(&load->full_names);

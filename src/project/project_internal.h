@@ -179,6 +179,7 @@ struct loaded_project {
 	struct strmap plugin_index[PLUGIN_TYPES];
 	ITEMS(struct plugin_entry) plugins;
 
+	struct strmap inside;     /* directories that lie in the project whatever symlinks are on the way */
 	struct strmap elements;   /* file name -> index in load->elements */
 	struct strmap subprojects; /* junction file name -> project id */
 	ITEMS(struct search) searches;
@@ -222,6 +223,8 @@ enum path_kind { PATH_ANY, PATH_FILE, PATH_DIR };
 /* get_path_from_node: relative, inside the project, no symlink; 0 or an error at node. */
 int path_check(const struct loaded_project *project, const struct yaml_node *node, enum path_kind kind,
 	       struct diag *diag);
+/* Does this directory, as written, lie inside the project when symlinks are followed?  For many files beside each other. */
+bool path_directory_inside(struct loaded_project *project, const char *directory, size_t len);
 /* Looks upwards for project.conf or .bstproject.yaml.  *ret_element: the workspace's element, or NULL. */
 int path_find_project(struct project_loader *load, const char *start, const char **ret_directory,
 		      const char **ret_element, struct diag *diag);
@@ -353,6 +356,10 @@ struct project_loader {
 	ITEMS(uint32_t) targets;
 	ITEMS(uint32_t) except;
 	struct arena scratch; /* reset whenever convenient */
+	struct arena tables;  /* of variables of the element that is being made */
+	unsigned making;      /* elements, one inside the other */
+	struct strmap digest_index; /* of trees and files that several sources name: path -> digests */
+	ITEMS(struct digest) digests;
 };
 
 /* Parses path once; name is what errors call it, the junction's name is put before it. */

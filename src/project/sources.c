@@ -5,25 +5,75 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- digests ---- */
 
-static int tree_digest(void *data, const char *path, bool mtimes, struct digest *ret, struct diag *diag)
+/* Several sources may name one tree or file; while a project is loaded, it is looked at once. */
+static struct digest *known_digest(struct project_loader *load, char kind, const char *path, bool *ret_known)
 {
-	const struct asking *ask = data;
+	const char *key = arena_printf(load->arena, "%c%s", kind, path);
+	struct strmap_slot *slot = strmap_slot(&load->digest_index, key, strlen(key));
 
-	return cas_import(NULL, AT_FDCWD, path, CAS_IMPORT_HASH_ONLY | (mtimes ? CAS_IMPORT_MTIMES : 0),
-			  ask->element->project->load->request->statcache, ret, diag);
+	*ret_known = slot->value != STRMAP_NONE;
+	if (!*ret_known) {
+		slot->value = (uint32_t)load->digests.count;
+		*items_add(&load->digests) = (struct digest){ .size_bytes = -1 };
+	}
+	return &load->digests.at[slot->value];
 }
 
-/* Of patches mostly: small, and read faster than looked up. */
+static int tree_digest(void *data, const char *path, bool mtimes, struct digest *ret, struct diag *diag)
+{
+	struct project_loader *load = ((const struct asking *)data)->element->project->load;
+	unsigned flags = CAS_IMPORT_HASH_ONLY | (mtimes ? CAS_IMPORT_MTIMES : 0);
+	bool known;
+	struct digest *digest = known_digest(load, mtimes ? 'w' : 't', path, &known);
+	int r = 0;
+
+	if (!known || digest->size_bytes < 0)
+		r = cas_import(NULL, AT_FDCWD, path, flags, load->request->statcache, digest, diag);
+	*ret = *digest;
+	return r;
+}
+
+static int read_file_digest(struct cas_statcache *cache, const char *path, struct digest *ret)
+{
+	_cleanup_close_ int fd = -1;
+	struct timespec asked;
+	struct stat st;
+	int r;
+
+	if (cache && *path == '/' && stat(path, &st) == 0 && cas_statcache_get(cache, path, &st, ret))
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &asked);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	r = digest_fd(ret, fd);
+	if (r == 0 && cache && *path == '/' && S_ISREG(st.st_mode))
+		cas_statcache_put(cache, path, &st, asked.tv_sec * INT64_C(1000000000) + asked.tv_nsec, ret);
+	return r;
+}
+
 static int file_digest(void *data, const char *path, struct digest *ret, struct diag *diag)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : digest_fd(ret, fd);
+	struct project_loader *load = ((const struct asking *)data)->element->project->load;
+	bool known;
+	struct digest *digest = known_digest(load, 'f', path, &known);
+	int r = 0;
 
+	if (!known || digest->size_bytes < 0)
+		r = read_file_digest(load->request->statcache, path, digest);
+	*ret = *digest;
 	return r < 0 ? diag_errno(diag, "source", NULL, -r, "Cannot read '%s'", path) : 0;
+}
+
+static bool directory_inside(void *data, const char *directory, size_t len)
+{
+	return path_directory_inside(((const struct asking *)data)->element->project, directory, len);
 }
 
 /* ---- configuration ---- */
@@ -34,7 +84,7 @@ static void make_context(struct kinds_context *ctx, struct kinds_host *host, str
 	struct loaded_project *project = ask->element->project;
 
 	*host = (struct kinds_host){ .data = ask, .translate_url = url_translate, .tree_digest = tree_digest,
-				     .file_digest = file_digest };
+				     .file_digest = file_digest, .directory_inside = directory_inside };
 	*ctx = (struct kinds_context){ .arena = project->load->arena, .diag = diag, .graph = project->load->graph,
 				       .host = host, .project = project->id, .plugin = plugin,
 				       .project_directory = project->directory };

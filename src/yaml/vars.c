@@ -321,7 +321,7 @@ static int check_over(struct arena *arena, const struct yaml_vars_base *base, co
 /* What an element adds, while it is being put together. */
 struct layer {
 	struct yaml_vars *vars;
-	struct arena *arena;
+	struct arena *arena, *scratch;
 	struct yaml_var *values;
 	const struct yaml_node **definitions;
 	uint64_t *changed;
@@ -343,7 +343,7 @@ static void define(struct layer *layer)
 {
 	const struct yaml_vars_base *base = layer->vars->base;
 	const struct yaml_node *over = layer->vars->over;
-	uint32_t *slots = ARENA_ARRAY(layer->arena, uint32_t, (over ? over->count : 0) + 1);
+	uint32_t *slots = ARENA_ARRAY(layer->scratch, uint32_t, (over ? over->count : 0) + 1);
 
 	layer->vars->over_slots = slots;
 	for (uint32_t i = 0; over && i < over->count; i++) {
@@ -414,16 +414,16 @@ static int resolve_changed(struct layer *layer, struct diag *diag)
 	return failed == STRMAP_NONE ? 0 : yaml_vars_explain(layer->vars, failed, NULL, diag);
 }
 
-static int init_layer(struct yaml_vars *vars, struct arena *arena, struct diag *diag)
+static int init_layer(struct yaml_vars *vars, struct arena *arena, struct arena *scratch, struct diag *diag)
 {
 	const struct yaml_vars_base *base = vars->base;
 	uint32_t most = base->count + (vars->over ? vars->over->count : 0);
-	struct layer layer = { .vars = vars, .arena = arena };
+	struct layer layer = { .vars = vars, .arena = arena, .scratch = scratch };
 	int r;
 
-	layer.values = ARENA_ARRAY(arena, struct yaml_var, most + 1);
-	layer.definitions = ARENA_ARRAY(arena, const struct yaml_node *, most + 1);
-	layer.changed = ARENA_ARRAY(arena, uint64_t, most / 64 + 1);
+	layer.values = ARENA_ARRAY(scratch, struct yaml_var, most + 1);
+	layer.definitions = ARENA_ARRAY(scratch, const struct yaml_node *, most + 1);
+	layer.changed = ARENA_ARRAY(scratch, uint64_t, most / 64 + 1);
 	layer.queue = xmalloc((most + 1) * sizeof(*layer.queue));
 	if (base->count) {
 		memcpy(layer.values, base->values, base->count * sizeof(*layer.values));
@@ -442,13 +442,19 @@ static int init_layer(struct yaml_vars *vars, struct arena *arena, struct diag *
 int yaml_vars_init(struct yaml_vars *vars, struct arena *arena, const struct yaml_vars_base *base,
 		   const struct yaml_node *over, struct diag *diag)
 {
+	return yaml_vars_init_in(vars, arena, arena, base, over, diag);
+}
+
+int yaml_vars_init_in(struct yaml_vars *vars, struct arena *arena, struct arena *scratch,
+		      const struct yaml_vars_base *base, const struct yaml_node *over, struct diag *diag)
+{
 	if (over && check_over(arena, base, over, diag) < 0)
 		return -EINVAL;
 	if (apply_notparallel(arena, base, &over, diag) < 0)
 		return -EINVAL;
 	*vars = (struct yaml_vars){ .base = base, .count = base->count, .over = over };
 	if ((over && over->count) || base->pending_count)
-		return init_layer(vars, arena, diag);
+		return init_layer(vars, arena, scratch, diag);
 	vars->values = base->values;
 	vars->definitions = base->definitions;
 	vars->changed = base->none_changed;

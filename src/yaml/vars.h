@@ -53,6 +53,11 @@ struct yaml_vars {
 int yaml_vars_init(struct yaml_vars *vars, struct arena *arena, const struct yaml_vars_base *base,
 		   const struct yaml_node *over, struct diag *diag);
 
+/* The same with vars' own tables in scratch: vars can be used as long as that lives, values and expanded nodes as long as
+ * arena does. */
+int yaml_vars_init_in(struct yaml_vars *vars, struct arena *arena, struct arena *scratch,
+		      const struct yaml_vars_base *base, const struct yaml_node *over, struct diag *diag);
+
 /* The resolved value, or NULL; *ret_len may be NULL. */
 const char *yaml_vars_get(const struct yaml_vars *vars, const char *name, uint32_t *ret_len);
 /* The definition's node (provenance, protected names), or NULL. */
