@@ -13,7 +13,7 @@ struct arena_block {
 	size_t size_bytes; /* of the mapping, this header included */
 };
 
-enum { HEADER_BYTES = 64, FIRST_BYTES = 64 << 10, MOST_BYTES = 4 << 20, PAGE_BYTES = 4096 };
+enum { HEADER_BYTES = 64, FIRST_BYTES = 64 << 10, MOST_BYTES = 2 << 20, PAGE_BYTES = 4096 };
 static_assert(sizeof(struct arena_block) <= HEADER_BYTES, "header fits");
 
 static void add_block(struct arena *arena, size_t need_bytes)
@@ -24,7 +24,9 @@ static void add_block(struct arena *arena, size_t need_bytes)
 	need_bytes += HEADER_BYTES;
 	if (size < need_bytes)
 		size = (need_bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
-	block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* Populated at once: a fault for every page would cost five times as much. */
+	block = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | (size <= (size_t)MOST_BYTES ? MAP_POPULATE : 0), -1, 0);
 	if (block == MAP_FAILED)
 		bug("out of memory (arena block of %zu bytes)", size);
 	block->prev = arena->head;
@@ -89,6 +91,17 @@ char *arena_strndup(struct arena *arena, const char *text, size_t len_bytes)
 char *arena_strdup(struct arena *arena, const char *text)
 {
 	return arena_strndup(arena, text, strlen(text));
+}
+
+char *arena_join(struct arena *arena, const char *a, const char *b, const char *c)
+{
+	size_t a_len = strlen(a), b_len = strlen(b), c_len = strlen(c);
+	char *text = arena_bytes(arena, a_len + b_len + c_len + 1);
+
+	memcpy(text, a, a_len);
+	memcpy(text + a_len, b, b_len);
+	memcpy(text + a_len + b_len, c, c_len + 1);
+	return text;
 }
 
 char *arena_printf(struct arena *arena, const char *fmt, ...)

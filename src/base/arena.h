@@ -23,6 +23,8 @@ void *arena_alloc(struct arena *arena, size_t size_bytes);
 char *arena_bytes(struct arena *arena, size_t size_bytes);
 char *arena_strdup(struct arena *arena, const char *text);
 char *arena_strndup(struct arena *arena, const char *text, size_t len_bytes);
+/* The texts a, b and c (not NULL) in one: for what is made too often for arena_printf. */
+char *arena_join(struct arena *arena, const char *a, const char *b, const char *c);
 char *arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void *arena_memdup(struct arena *arena, const void *data, size_t size_bytes);
 #define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))

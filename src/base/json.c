@@ -30,18 +30,25 @@ static uint32_t code_point(const unsigned char *at, size_t n, size_t *used)
 	return cp;
 }
 
-static void escape_unicode(struct buf *out, uint32_t cp)
+static char *unicode_unit(char *to, uint32_t unit)
 {
-	char text[16];
-	int n;
+	static const char digits[] = "0123456789abcdef";
 
-	if (cp > 0xffff) {
-		cp -= 0x10000;
-		n = snprintf(text, sizeof(text), "\\u%04x\\u%04x", 0xd800 + (cp >> 10), 0xdc00 + (cp & 0x3ff));
-	} else {
-		n = snprintf(text, sizeof(text), "\\u%04x", cp);
-	}
-	buf_add(out, text, (size_t)n);
+	*to++ = 'u';
+	for (int shift = 12; shift >= 0; shift -= 4)
+		*to++ = digits[unit >> shift & 15];
+	return to;
+}
+
+/* Behind a backslash; at most 11 bytes, for a code point of four. */
+static char *escape_unicode(char *to, uint32_t cp)
+{
+	if (cp <= 0xffff)
+		return unicode_unit(to, cp);
+	cp -= 0x10000;
+	to = unicode_unit(to, 0xd800 + (cp >> 10));
+	*to++ = '\\';
+	return unicode_unit(to, 0xdc00 + (cp & 0x3ff));
 }
 
 static char short_escape(unsigned char c)
@@ -82,32 +89,45 @@ static bool are_plain(const unsigned char *at)
 	return !((word | (word - ones * 0x20) | (quote - ones) | (slash - ones)) & tops);
 }
 
+/* What does not stand for itself: an escape of *used bytes of text. */
+static char *escape(char *to, const unsigned char *at, size_t left, size_t *used)
+{
+	char c = short_escape(*at);
+
+	*used = 1;
+	*to++ = '\\';
+	if (c) {
+		*to++ = c;
+		return to;
+	}
+	return escape_unicode(to, code_point(at, left, used));
+}
+
 void json_string(struct buf *out, const char *text, size_t len_bytes)
 {
+	enum { PIECE_BYTES = 4096, MOST_PER_BYTE = 6 };
 	const unsigned char *at = (const unsigned char *)text, *end = at + len_bytes;
 
 	buf_addc(out, '"');
 	while (at < end) {
-		const unsigned char *from = at;
-		size_t used;
-		char c;
+		const unsigned char *stop = (size_t)(end - at) > PIECE_BYTES ? at + PIECE_BYTES : end;
+		char *start = buf_room(out, (size_t)(stop - at) * MOST_PER_BYTE + 2 * MOST_PER_BYTE), *to = start;
 
-		while (end - at >= 8 && are_plain(at))
-			at += 8;
-		while (at < end && is_plain(*at))
-			at++;
-		buf_add(out, from, (size_t)(at - from));
-		if (at == end)
-			break;
-		c = short_escape(*at);
-		if (c) {
-			buf_addc(out, '\\');
-			buf_addc(out, c);
-			at++;
-			continue;
+		while (at < stop) {
+			size_t used;
+
+			if (stop - at >= 8 && are_plain(at)) {
+				memcpy(to, at, 8);
+				to += 8, at += 8;
+			} else if (is_plain(*at)) {
+				*to++ = (char)*at++;
+			} else {
+				/* what is cut between two pieces may look beyond the first */
+				to = escape(to, at, (size_t)(end - at), &used);
+				at += used;
+			}
 		}
-		escape_unicode(out, code_point(at, (size_t)(end - at), &used));
-		at += used;
+		out->len += (size_t)(to - start);
 	}
 	buf_addc(out, '"');
 }

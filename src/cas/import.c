@@ -314,15 +314,36 @@ static int import_directory(struct import *import, int fd, unsigned depth, struc
 	return r;
 }
 
+/* The file at path as an entry, from the stat cache if it is known there. */
+static int import_single(struct import *import, int dirfd, const char *path, struct cas_statcache *cache,
+			 struct cas_entry *entry)
+{
+	bool caches = cache && (import->flags & CAS_IMPORT_HASH_ONLY) && *path == '/';
+	int64_t asked_ns = caches ? statcache_now_ns() : 0;
+	struct stat st;
+	int r;
+
+	caches = caches && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+	if (caches && cas_statcache_get(cache, path, &st, &entry->digest)) {
+		describe_file(import, &st, entry);
+		return 0;
+	}
+	r = import_file(import, dirfd, entry);
+	if (r == 0 && caches)
+		cas_statcache_put(cache, path, &st, asked_ns, &entry->digest);
+	return r;
+}
+
 /* A single file: a directory that holds only it. */
-static int import_one(struct import *import, int dirfd, const char *path, struct digest *ret)
+static int import_one(struct import *import, int dirfd, const char *path, struct cas_statcache *cache,
+		      struct digest *ret)
 {
 	const char *base = fs_basename(path);
 	_cleanup_free_ char *parent = xstrndup(path, (size_t)(base - path));
 	struct cas_entry entry = { .name = base, .name_len = (uint32_t)strlen(base) };
 	struct cas_directory directory = { .entries = &entry, .count = 1 };
 	_cleanup_close_ int fd = openat(dirfd, *parent ? parent : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : import_file(import, fd, &entry);
+	int r = fd < 0 ? -errno : import_single(import, fd, path, cache, &entry);
 
 	if (r > 0)
 		r = -EINVAL;
@@ -364,7 +385,7 @@ int cas_import(struct cas *cas, int dirfd, const char *path, unsigned flags, str
 	if (fd >= 0)
 		r = import_root(&import, fd, path, statcache, ret);
 	else if (errno == ENOTDIR)
-		r = import_one(&import, dirfd, path, ret);
+		r = import_one(&import, dirfd, path, statcache, ret);
 	else
 		r = fail(&import, -errno);
 	buf_release(&import.path);

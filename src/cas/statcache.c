@@ -95,7 +95,7 @@ static uint64_t checksum(const char *bytes, size_t len)
 	return mix(hash, word);
 }
 
-static int64_t now_ns(void)
+int64_t statcache_now_ns(void)
 {
 	struct timespec now;
 
@@ -408,7 +408,7 @@ void statcache_begin(struct statcache_walk *walk, struct cas_statcache *cache, c
 
 	walk->cache = cache;
 	walk->key = xasprintf("%c%s", kind, path);
-	walk->asked_ns = now_ns();
+	walk->asked_ns = statcache_now_ns();
 	if (find(cache, kind, path, &record) && record_head(record.bytes, record.len, &head))
 		each_item(&record, &head, remember_file, walk);
 	begin_record(&walk->record, walk->key, signature_at(st, walk->asked_ns));

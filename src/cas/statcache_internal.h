@@ -8,6 +8,9 @@
 /* What stat says, in one number: inode, size, times, mode. Never 0. */
 uint64_t statcache_signature(const struct stat *st);
 
+/* CLOCK_REALTIME in nanoseconds. */
+int64_t statcache_now_ns(void);
+
 struct statcache_seen {
 	uint64_t signature;
 	struct digest digest;

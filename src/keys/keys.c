@@ -21,10 +21,11 @@
 /* _versions.py BST_CORE_ARTIFACT_VERSION */
 #define HEAD "{\"core-artifact-version\":11,\"dependencies\":["
 
-static struct keys_name keep(struct keys *keys, struct buf *text)
+static struct keys_name keep(struct keys *keys, struct buf *text, size_t spare_bytes)
 {
-	struct keys_name name = { arena_strndup(&keys->arena, buf_text(text), text->len), (uint32_t)text->len };
+	struct keys_name name = { arena_bytes(&keys->arena, text->len + spare_bytes), (uint32_t)text->len };
 
+	memcpy(name.text, buf_text(text), text->len);
 	buf_clear(text);
 	return name;
 }
@@ -40,7 +41,7 @@ static void render_names(struct keys *keys)
 		json_str(&text, graph->projects[graph->elements[i].project].name);
 		buf_addc(&text, ',');
 		json_str(&text, graph->elements[i].name);
-		keys->names[i] = keep(keys, &text);
+		keys->names[i] = keep(keys, &text, KEYS_TAIL_BYTES);
 	}
 	keys->warnings = ARENA_ARRAY(&keys->arena, struct keys_name, graph->project_count);
 	for (uint32_t i = 0; i < graph->project_count; i++) {
@@ -50,7 +51,7 @@ static void render_names(struct keys *keys)
 			json_str(&text, graph->projects[i].fatal_warnings[k]);
 		}
 		buf_addc(&text, ']');
-		keys->warnings[i] = keep(keys, &text);
+		keys->warnings[i] = keep(keys, &text, 0);
 	}
 }
 
@@ -301,6 +302,16 @@ static void add_dep(struct buf *out, const struct keys_name *name, const struct 
 	}
 }
 
+static void render_tail(const struct keys *keys, uint32_t id, const struct key *strict)
+{
+	char *to = keys->names[id].text + keys->names[id].len_bytes, hex[DIGEST_HEX + 1];
+
+	digest_to_hex(hex, strict->hash);
+	memcpy(to, ",\"", 2);
+	memcpy(to + 2, hex, DIGEST_HEX);
+	memcpy(to + 2 + DIGEST_HEX, "\"],", 3);
+}
+
 static void mark_strict(const struct keys *keys, struct keys_scratch *scratch, uint32_t id)
 {
 	const struct graph_element *element = &keys->graph->elements[id];
@@ -356,6 +367,43 @@ struct known {
 	bool weak, strict, strong, strong_differs;
 };
 
+/* The usual case, in which nobody is strict about anything and strong is strict: just copying.  False: it is another. */
+static bool copy_deps(const struct keys *keys, struct keys_scratch *scratch, uint32_t id)
+{
+	struct buf *weak = &scratch->deps[KEYS_WEAK], *strict = &scratch->deps[KEYS_STRICT];
+	size_t most = 0;
+	char *w, *s;
+
+	for (uint32_t i = 0; i < scratch->scope_count; i++) {
+		if (scratch->strict_marks[scratch->scope[i]] == id + 1)
+			return false;
+		most += keys->names[scratch->scope[i]].len_bytes + (size_t)KEYS_TAIL_BYTES;
+	}
+	w = buf_room(weak, most);
+	s = buf_room(strict, most);
+	for (uint32_t i = 0; i < scratch->scope_count; i++) {
+		const struct keys_name *name = &keys->names[scratch->scope[i]];
+
+		memcpy(w, name->text, name->len_bytes);
+		memcpy(w + name->len_bytes, "],", 2);
+		w += name->len_bytes + 2;
+		memcpy(s, name->text, name->len_bytes + (size_t)KEYS_TAIL_BYTES);
+		s += name->len_bytes + (size_t)KEYS_TAIL_BYTES;
+	}
+	/* without the last comma */
+	weak->len = (size_t)(w - weak->data) - (scratch->scope_count > 0);
+	strict->len = (size_t)(s - strict->data) - (scratch->scope_count > 0);
+	return true;
+}
+
+static bool all_known(const struct keys_scratch *scratch, const struct keys_of_element *all)
+{
+	for (uint32_t i = 0; i < scratch->scope_count; i++)
+		if (!key_known(&all[scratch->scope[i]].strict))
+			return false;
+	return true;
+}
+
 /* One walk over the build scope fills all three lists. */
 static struct known render_deps(const struct keys *keys, struct keys_scratch *scratch, uint32_t id, bool non_strict,
 				const struct keys_of_element *all)
@@ -369,6 +417,8 @@ static struct known render_deps(const struct keys *keys, struct keys_scratch *sc
 	}
 	mark_strict(keys, scratch, id);
 	walk_scope(keys, scratch, id);
+	if (keys->have_tails && !non_strict && !always && all_known(scratch, all) && copy_deps(keys, scratch, id))
+		return known;
 	for (uint32_t i = 0; i < scratch->scope_count; i++) {
 		uint32_t dep = scratch->scope[i];
 		bool with_key = always || scratch->strict_marks[dep] == id + 1;
@@ -442,6 +492,8 @@ static void hash_all(const struct keys *keys, struct keys_scratch *scratch, cons
 		hash(scratch, &scratch->deps[KEYS_STRICT], &own.weak, &own.strict);
 	strong_key(scratch, view, id, &known, &own);
 	all[id] = own;
+	if (keys->have_tails)
+		render_tail(keys, id, &own.strict);
 }
 
 void keys_one(struct keys *keys, const struct keys_view *view, uint32_t element, struct keys_of_element *all)
@@ -530,11 +582,13 @@ void keys_all(struct keys *keys, const struct keys_view *view, struct keys_of_el
 	uint32_t count = keys->graph->element_count;
 
 	memset(all, 0, count * sizeof(*all));
+	keys->have_tails = true;
 	/* The functions of a view are the caller's, and need not bear two threads. */
-	if (!view && count >= WORTH_A_THREAD && all_in_two_threads(keys, all))
-		return;
-	for (uint32_t i = 0; i < count; i++)
-		keys_one(keys, view, keys->order[i], all);
+	if (view || count < WORTH_A_THREAD || !all_in_two_threads(keys, all))
+		for (uint32_t i = 0; i < count; i++)
+			keys_one(keys, view, keys->order[i], all);
+	/* From now on the caller may change keys one by one. */
+	keys->have_tails = false;
 }
 
 bool keys_text(struct keys *keys, const struct keys_view *view, uint32_t element, enum keys_strength strength,

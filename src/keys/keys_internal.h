@@ -23,12 +23,13 @@ struct keys_cache {
 void keys_json_public(struct keys_cache *cache, struct buf *out, const struct yaml_node *node);
 void keys_cache_release(struct keys_cache *cache);
 
-/* Adds `["project","element` + `"` for the entry of an element in a dependant's list of dependencies, without the key
- * and the closing bracket. */
+/* The entry of an element in a dependant's list of dependencies: `["project","element"` without the key and the closing
+ * bracket; behind it, while all keys are computed, stands `,"<strict key>"],`. */
 struct keys_name {
-	const char *text;
+	char *text;
 	uint32_t len_bytes;
 };
+enum { KEYS_TAIL_BYTES = DIGEST_HEX + 5 };
 
 /* What one thread works with. */
 struct keys_scratch {
@@ -47,6 +48,7 @@ struct keys {
 	const struct graph *graph;
 	struct arena arena;
 	struct keys_name *names;    /* by element */
+	bool have_tails;            /* of all elements whose strict key is known */
 	struct keys_name *warnings; /* fatal-warnings as JSON, by project */
 	uint32_t *order;            /* all elements, level by level: each after all that it depends on */
 	/* Runtime dependencies of element i: run_deps[run_start[i]] to run_deps[run_start[i + 1] - 1].  The build scope is

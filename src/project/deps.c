@@ -106,7 +106,7 @@ static int add_file(struct extraction *x, const struct load_dep *common, const s
 		diag_detail(diag, "Only dependencies required at build time may be declared `strict`.");
 		return -EINVAL;
 	}
-	dep.path = dep.junction && !colon ? arena_printf(x->load->arena, "%s:%s", dep.junction, dep.name) : file->text;
+	dep.path = dep.junction && !colon ? arena_join(x->load->arena, dep.junction, ":", dep.name) : file->text;
 	slot = strmap_slot(&x->seen, dep.path, strlen(dep.path));
 	if (slot->value == STRMAP_NONE) {
 		slot->value = (uint32_t)x->deps.count;

@@ -57,8 +57,8 @@ static void announce_link(struct load_element *element)
 
 	set_link(element->project, path, target);
 	for (struct loaded_project *project = element->project; project->parent; project = project->parent) {
-		path = arena_printf(arena, "%s:%s", project->junction->name, path);
-		target = arena_printf(arena, "%s:%s", project->junction->name, target);
+		path = arena_join(arena, project->junction->name, ":", path);
+		target = arena_join(arena, project->junction->name, ":", target);
 		set_link(project->parent, path, target);
 	}
 }
@@ -117,7 +117,7 @@ static struct overriding find_override(struct loaded_project *project, const cha
 			found = (struct overriding){ project->parent, override };
 		}
 		if (project->parent->parent)
-			path = arena_printf(project->load->arena, "%s:%s", project->junction->name, path);
+			path = arena_join(project->load->arena, project->junction->name, ":", path);
 	}
 	if (ret_others) {
 		*ret_others = others.at;
@@ -197,7 +197,7 @@ static struct load_element *new_element(struct loaded_project *project, const ch
 	*element = (struct load_element){ .project = project, .name = name, .kind = kind, .node = node,
 					  .id = GRAPH_NONE, .index = (uint32_t)load->elements.count };
 	element->full_name = project->junction ?
-		arena_printf(load->arena, "%s:%s", project->junction->full_name, name) : name;
+		arena_join(load->arena, project->junction->full_name, ":", name) : name;
 	element->first_pass = str_eq(kind, "junction") || str_eq(kind, "link");
 	*items_add(&load->elements) = element;
 	return element;

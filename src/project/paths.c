@@ -19,7 +19,7 @@ const char *path_join(struct arena *arena, const char *directory, const char *na
 
 	if (*name == '/')
 		return arena_strdup(arena, name);
-	return arena_printf(arena, "%s%s%s", directory, len && directory[len - 1] == '/' ? "" : "/", name);
+	return arena_join(arena, directory, len && directory[len - 1] == '/' ? "" : "/", name);
 }
 
 const char *path_normal(struct arena *arena, const char *path)
@@ -217,7 +217,7 @@ static void list_tree(struct arena *arena, const char *directory, const char *pr
 			continue;
 		if (elements_only && !is_dir && !str_ends(name, ".bst"))
 			continue;
-		name = *prefix ? arena_printf(arena, "%s/%s", prefix, name) : arena_strdup(arena, name);
+		name = *prefix ? arena_join(arena, prefix, "/", name) : arena_strdup(arena, name);
 		*(is_dir ? items_add(&directories) : items_add(ret)) = name;
 	}
 	if (dir)

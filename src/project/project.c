@@ -33,9 +33,9 @@ int load_yaml(struct loaded_project *project, const char *path, int dirfd, const
 	int r;
 
 	if (project->junction)
-		name = arena_printf(load->arena, "%s:%s", project->junction->name, name);
+		name = arena_join(load->arena, project->junction->name, ":", name);
 	/* One file may be known by two names: errors show the one it was asked for by. */
-	key = arena_printf(load->arena, "%s:%s", name, full);
+	key = arena_join(load->arena, name, ":", full);
 	known = strmap_get(&load->file_index, key, strlen(key));
 	if (known != STRMAP_NONE) {
 		*ret = load->files.at[known].root;
@@ -266,7 +266,7 @@ static int expand_glob(struct project_loader *load, const char *pattern, struct 
 	}
 	path_elements(load->top, false, &paths);
 	for (size_t i = 0; i < paths.count; i++) {
-		if (!glob_match(set, arena_printf(load->arena, "/%s", paths.at[i])))
+		if (!glob_match(set, arena_join(load->arena, "/", paths.at[i], "")))
 			continue;
 		add_name(seen, names, paths.at[i]);
 		matched = true;

@@ -14,7 +14,7 @@
 /* Several sources may name one tree or file; while a project is loaded, it is looked at once. */
 static struct digest *known_digest(struct project_loader *load, char kind, const char *path, bool *ret_known)
 {
-	const char *key = arena_printf(load->arena, "%c%s", kind, path);
+	const char *key = arena_join(load->arena, (const char[]){ kind, '\0' }, path, "");
 	struct strmap_slot *slot = strmap_slot(&load->digest_index, key, strlen(key));
 
 	*ret_known = slot->value != STRMAP_NONE;

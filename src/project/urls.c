@@ -87,8 +87,8 @@ static const char *translate(const struct loaded_project *project, bool first_pa
 		return url;
 	mapped = project->junction ? parent_alias(project, alias) : NULL;
 	if (mapped)
-		return translate(project->junction->project, first_pass, arena_printf(arena, "%s%s", mapped, colon));
-	return arena_printf(arena, "%s%s", own->text, colon + 1);
+		return translate(project->junction->project, first_pass, arena_join(arena, mapped, colon, ""));
+	return arena_join(arena, own->text, colon + 1, "");
 }
 
 static bool has_urls(const struct loaded_project *project, bool first_pass, const char *url, bool tracking);
@@ -140,7 +140,7 @@ struct collecting {
 
 static void add_url(struct collecting *c, const char *prefix)
 {
-	*items_add(&c->urls) = arena_printf(c->arena, "%s%s", prefix, c->rest);
+	*items_add(&c->urls) = arena_join(c->arena, prefix, c->rest, "");
 }
 
 static void add_mirror(struct collecting *c, const struct yaml_node *mirror, const char *alias)

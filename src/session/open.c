@@ -211,7 +211,8 @@ int session_load(struct session *session, unsigned flags)
 	say_warnings(session);
 	if (session->request->globals.stats)
 		say_times(session);
-	graph_freeze(&session->graph);
+	if (!(flags & SESSION_LOAD_ALONE))
+		graph_freeze(&session->graph);
 	return 0;
 }
 

@@ -64,7 +64,8 @@ int session_configure(struct session *session);
 enum session_load_flags {
 	SESSION_LOAD_ARTIFACTS = 1, /* targets may be artifact names */
 	SESSION_LOAD_NO_KEYS = 2,   /* no keys wanted */
-	SESSION_LOAD_ONE = 4        /* no default targets but the element of a workspace */
+	SESSION_LOAD_ONE = 4,       /* no default targets but the element of a workspace */
+	SESSION_LOAD_ALONE = 8      /* no worker will be forked, so the graph need not be frozen */
 };
 /* Loads the request's targets and computes keys.  Afterwards graph is frozen, targets and except are filled. */
 int session_load(struct session *session, unsigned flags);

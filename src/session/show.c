@@ -78,7 +78,7 @@ int session_show(struct session *session)
 
 	if (needs < 0)
 		return (int)needs;
-	r = session_load(session, 0);
+	r = session_load(session, SESSION_LOAD_ALONE);
 	if (r == 0)
 		r = session_select(session, (enum session_deps)request->deps, &ids);
 	if (r == 0 && needs_query(session, (uint64_t)needs))
