@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "jobs/jobs.h"
+#include "kinds/kinds.h"
 #include "session/driver.h"
 #include "session/stats.h"
 
@@ -288,6 +289,8 @@ static void configure_sched(const struct run *run, struct sched_config *config)
 			     (uint32_t)MAX(context->pushers, 1));
 	config->mode = modes[g->scheduler];
 	config->queues = run->pipeline->queues;
+	if (!(config->queues & SCHED_BIT(SCHED_BUILD)))
+		config->imperative = SCHED_QUEUES; /* a fetch that was told to quit starts nothing more */
 	config->on_error = policies[context->on_error];
 	config->network_retries = (uint32_t)MAX(context->network_retries, 0);
 	if (g->workers != SESSION_UNSET)
@@ -303,6 +306,16 @@ static enum elements_buildtrees buildtrees(const struct project_context *context
 	};
 
 	return table[context->cache_buildtrees];
+}
+
+static bool will_run_commands(const struct run *run)
+{
+	const struct graph *graph = &run->session->graph;
+
+	for (uint32_t i = 0; i < graph->element_count; i++)
+		if (run->pipeline->plan->needs[i] & SCHED_BIT(SCHED_BUILD) && kinds_runs_commands(&graph->elements[i]))
+			return true;
+	return false;
 }
 
 static int prepare(struct run *run)
@@ -327,7 +340,11 @@ static int prepare(struct run *run)
 		.network_retries = (uint32_t)MAX(session->context.network_retries, 0),
 		.buildtrees = buildtrees(&session->context),
 	};
-	return sandbox_host_new(&run->context.sandbox, &options, &session->diag);
+	r = sandbox_host_new(&run->context.sandbox, &options, &session->diag);
+	/* Found out once, before workers are forked, and not in each of them. */
+	if (r == 0 && will_run_commands(run))
+		(void)sandbox_host_way(run->context.sandbox);
+	return r;
 }
 
 static int start(struct run *run)

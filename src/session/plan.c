@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "kinds/kinds.h"
+
 /* Compressed rows of the direct dependencies that have this type bit. */
 static void make_edges(struct session_plan *plan, const struct graph *graph, unsigned type, const uint32_t **ret_start,
 		       const uint32_t **ret_deps)
@@ -26,23 +28,17 @@ static void make_edges(struct session_plan *plan, const struct graph *graph, uns
 	*ret_deps = deps;
 }
 
-/* Length of the longest way from here to a target, in elements: what unblocks most goes first, as the peer's depth sort
- * does.  Ids of dependencies need not be smaller, so the walk's order (dependencies first) is taken. */
-static void weigh(struct session_plan *plan, const struct session *session, const struct session_ids *elements)
+/* What unblocks most goes first.  How long an element takes nobody knows before it was built once; that commands take
+ * longer than copying is certain. */
+static void weigh(struct session_plan *plan, const struct session *session)
 {
-	const struct graph *graph = &session->graph;
+	enum { COPYING = 1, COMMANDS = 1000 };
+	uint32_t *durations = ARENA_ARRAY(&plan->arena, uint32_t, plan->graph.count + 1u);
 
-	for (uint32_t i = elements->count; i-- > 0;) {
-		const struct graph_element *element = &graph->elements[elements->ids[i]];
-		uint32_t weight = plan->weights[elements->ids[i]];
-
-		for (uint32_t d = 0; d < element->dep_count; d++) {
-			uint32_t *below = &plan->weights[element->deps[d].element];
-			uint32_t more = weight + ((element->deps[d].type & GRAPH_BUILD) != 0);
-
-			*below = MAX(*below, more);
-		}
-	}
+	for (uint32_t i = 0; i < plan->graph.count; i++)
+		if (plan->needs[i] & SCHED_BIT(SCHED_BUILD))
+			durations[i] = kinds_runs_commands(&session->graph.elements[i]) ? COMMANDS : COPYING;
+	sched_weigh(&plan->graph, durations, plan->weights);
 }
 
 void session_plan_init(struct session_plan *plan, const struct session *session)
@@ -93,7 +89,7 @@ void session_plan_build(struct session_plan *plan, const struct session *session
 			if (target->deps[d].type & GRAPH_BUILD)
 				plan->flags[target->deps[d].element] |= SCHED_REQUIRED;
 	}
-	weigh(plan, session, elements);
+	weigh(plan, session);
 }
 
 void session_plan_fetch(struct session_plan *plan, const struct session *session, const struct session_ids *elements)
