@@ -133,7 +133,7 @@ int artifact_get_environment(struct cas *cas, const struct artifact *artifact, s
 	const struct yaml_node *root;
 	int r = load(cas, artifact->has_low_meta, &artifact->low_meta, "low-diversity-meta.yaml", arena, &root, diag);
 
-	return r < 0 ? r : get_pairs(root, "environment", arena, ret, count, diag);
+	return r ? r : get_pairs(root, "environment", arena, ret, count, diag);
 }
 
 int artifact_get_variables(struct cas *cas, const struct artifact *artifact, struct arena *arena,
@@ -142,7 +142,7 @@ int artifact_get_variables(struct cas *cas, const struct artifact *artifact, str
 	const struct yaml_node *root;
 	int r = load(cas, artifact->has_high_meta, &artifact->high_meta, "high-diversity-meta.yaml", arena, &root, diag);
 
-	return r < 0 ? r : get_pairs(root, "variables", arena, ret, count, diag);
+	return r ? r : get_pairs(root, "variables", arena, ret, count, diag);
 }
 
 int artifact_get_sandbox(struct cas *cas, const struct artifact *artifact, struct arena *arena,
@@ -153,7 +153,7 @@ int artifact_get_sandbox(struct cas *cas, const struct artifact *artifact, struc
 	int uid = -1, gid = -1;
 	int r = load(cas, artifact->has_low_meta, &artifact->low_meta, "low-diversity-meta.yaml", arena, &root, diag);
 
-	if (r < 0)
+	if (r)
 		return r;
 	if (yaml_need_map(root, "sandbox-config", &map, diag) < 0 ||
 	    yaml_need_str(map, "build-os", &sandbox.build_os, diag) < 0 ||

@@ -111,7 +111,7 @@ int artifact_cached(struct artifact *ret, struct arena *arena, struct cas *cas, 
 	struct artifact artifact;
 	int r = artifact_read(&artifact, arena, cas, name, NULL);
 
-	if (r < 0)
+	if (r)
 		return r == -ENOENT ? 0 : r;
 	if (!artifact.has_low_meta || !artifact.has_high_meta || !artifact.has_public_data)
 		return 0;

@@ -23,7 +23,7 @@ void bug(const char *fmt, ...)
 
 static void *check(void *p, size_t size_bytes)
 {
-	if (!p && size_bytes)
+	if (!p)
 		bug("out of memory (%zu bytes)", size_bytes);
 	return p;
 }

@@ -33,16 +33,18 @@ static int fail(struct checkout *out, int err)
 /* Times of what was just written: the node's own, or the constant, or nothing (now). */
 static bool times_for(const struct checkout *out, const struct cas_mtime *own, struct timespec times[2])
 {
+	struct timespec time = { 0 };
+
 	if (own) {
-		times[1].tv_sec = own->seconds;
-		times[1].tv_nsec = own->nanos;
+		time.tv_sec = own->seconds;
+		time.tv_nsec = own->nanos;
 	} else if (out->options->flags & CAS_CHECKOUT_MTIME) {
-		times[1].tv_sec = out->options->mtime;
-		times[1].tv_nsec = 0;
+		time.tv_sec = out->options->mtime;
 	} else {
 		return false;
 	}
-	times[0] = times[1];
+	times[0] = time;
+	times[1] = time;
 	return true;
 }
 

@@ -198,6 +198,7 @@ static int join_runs(struct cas_entry *ret, const struct cas_entry *nodes, const
 		for (unsigned run = 0; run < 3; run++)
 			if (at[run] < end[run] && (best == 3 || compare_names(at[run], at[best]) < 0))
 				best = run;
+		assert(best < 3); /* total is the sum of the runs */
 		ret[i] = *at[best]++;
 		if (i > 0 && compare_names(&ret[i - 1], &ret[i]) >= 0)
 			return -EBADMSG; /* twice, or a run that was not sorted */

@@ -1,4 +1,5 @@
 /* Stored directories: decoded once per session, checked for completeness, walked, compared. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -187,6 +188,7 @@ static int diff_entry(struct diff_walk *walk, const struct cas_entry *before, co
 	size_t base = walk->path.len;
 	int r = 0;
 
+	assert(any);
 	if (before && after && same_entry(before, after))
 		return 0;
 	if (base)

@@ -426,8 +426,11 @@ int cas_put_fd(struct cas *cas, int fd, struct digest *ret)
 		return -errno;
 	if (st.st_size >= COPY_BYTES)
 		return put_big(cas, fd, ret);
-	if ((size_t)st.st_size >= cap)
-		data = heap = xmalloc(cap = (size_t)st.st_size + 1);
+	if ((size_t)st.st_size >= cap) {
+		cap = (size_t)st.st_size + 1;
+		heap = xmalloc(cap);
+		data = heap;
+	}
 	while (len < cap) {
 		ssize_t n = pread(fd, data + len, cap - len, (off_t)len);
 

@@ -188,7 +188,7 @@ int cas_tree_digest(struct cas_tree *tree, const char *path, struct digest *ret)
 	struct cas_node *node;
 	int r = find_node(tree, path, &node);
 
-	return r < 0 ? r : node_digest(tree, node, true, ret);
+	return r ? r : node_digest(tree, node, true, ret);
 }
 
 int cas_tree_hash(struct cas_tree *tree, const char *path, struct digest *ret)
@@ -196,7 +196,7 @@ int cas_tree_hash(struct cas_tree *tree, const char *path, struct digest *ret)
 	struct cas_node *node;
 	int r = find_node(tree, path, &node);
 
-	return r < 0 ? r : node_digest(tree, node, false, ret);
+	return r ? r : node_digest(tree, node, false, ret);
 }
 
 /* ---- walking ---- */

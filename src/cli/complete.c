@@ -3,6 +3,7 @@
  *
  * For a program called "bst" only what the peer has is offered.
  */
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -246,10 +247,12 @@ static const char *home_path(struct arena *arena, const char *path)
 static const char *cache_directory(struct completion *c)
 {
 	_cleanup_buf_ struct buf conf = BUF_INIT;
-	const char *home = getenv("HOME") ? getenv("HOME") : "/", *xdg = getenv("XDG_CONFIG_HOME");
-	const char *config_home = xdg && *xdg ? xdg : join(c->arena, home, ".config"), *config = NULL;
-	const char *cache = getenv("XDG_CACHE_HOME");
+	const char *home = getenv("HOME"), *xdg = getenv("XDG_CONFIG_HOME"), *cache = getenv("XDG_CACHE_HOME");
+	const char *config_home, *config = NULL;
 
+	if (!home)
+		home = "/";
+	config_home = xdg && *xdg ? xdg : join(c->arena, home, ".config");
 	for (size_t i = 0; i + 1 < c->words.count; i++)
 		if (str_eq(c->words.items[i], "-c") || str_eq(c->words.items[i], "--config"))
 			config = c->words.items[i + 1];
@@ -301,6 +304,7 @@ static void complete_value(struct completion *c, enum cli_kind kind, const struc
 {
 	switch (kind) {
 	case CLI_CHOICE:
+		assert(choices);
 		for (; choices->name; choices++)
 			add_string(&c->choices, arena_printf(c->arena, "%s ", choices->name));
 		break;

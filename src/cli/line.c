@@ -298,7 +298,7 @@ static void add_detail(struct buf *out, const struct cli_settings *settings, con
 		buf_add(&detail, line, len);
 		line += len;
 	}
-	while (!shorten && str_ends(buf_text(&detail), "\n"))
+	while (!shorten && detail.len && detail.data[detail.len - 1] == '\n')
 		detail.data[--detail.len] = '\0';
 	buf_addc(out, '\n');
 	cli_styled(out, settings->colors,

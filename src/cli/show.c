@@ -185,7 +185,10 @@ void cli_show_release(struct cli_show *show)
 {
 	free(show->format);
 	free(show->parts);
-	*show = (struct cli_show){ 0 };
+	show->format = NULL;
+	show->parts = NULL;
+	show->count = show->cap = 0;
+	show->needs = 0;
 }
 
 static const struct {

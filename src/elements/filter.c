@@ -95,10 +95,11 @@ static int stage(struct build *build, struct diag *diag)
 {
 	struct activity activity = build_begin(build, "Staging artifact", NULL);
 	const struct elements_dep *dep = parent(build);
-	int r = dep ? check_domains(build->element->config, dep_public(build->job, dep), diag) :
-		      diag_set(diag, "element", NULL, "A dependency of %s has not been built", build->element->full_name);
+	int r;
 
-	if (r >= 0)
+	if (!dep)
+		r = diag_set(diag, "element", NULL, "A dependency of %s has not been built", build->element->full_name);
+	else if ((r = check_domains(build->element->config, dep_public(build->job, dep), diag)) >= 0)
 		r = stage_parent(build, dep, diag);
 	return build_end(build, &activity, r);
 }

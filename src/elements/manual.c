@@ -25,7 +25,7 @@ static const char *work_directory(struct build *build, const struct kinds_build 
 }
 
 /* One variable: the digest of what these dependencies look like when staged by themselves. */
-static int digest_variable(struct build *build, const struct kinds_layout_place *place, struct graph_pair *pair,
+static int digest_variable(struct build *build, const struct kinds_layout_place *place, const char **ret_value,
 			   struct digest *ret, struct diag *diag)
 {
 	char *brief = arena_printf(build->job->arena, "Staging dependencies for '%s' in subsandbox", place->location);
@@ -43,8 +43,7 @@ static int digest_variable(struct build *build, const struct kinds_layout_place 
 		r = cas_tree_digest(tree, "", ret);
 	if (r >= 0) {
 		digest_to_hex(hex, ret->hash);
-		pair->name = place->location;
-		pair->value = arena_printf(build->job->arena, "%s/%" PRId64, hex, ret->size_bytes);
+		*ret_value = arena_printf(build->job->arena, "%s/%" PRId64, hex, ret->size_bytes);
 	} else {
 		build_error(diag, r, "Failed to stage dependencies for an environment variable");
 	}
@@ -61,8 +60,8 @@ static int digest_environment(struct build *build, const struct kinds_layout *la
 
 	memcpy(pairs, build->environment, count * sizeof *pairs);
 	for (uint32_t i = 0; i < layout->count; i++) {
-		struct graph_pair pair;
-		int r = digest_variable(build, &layout->places[i], &pair, &digests[i], diag);
+		struct graph_pair pair = { .name = layout->places[i].location };
+		int r = digest_variable(build, &layout->places[i], &pair.value, &digests[i], diag);
 		uint32_t at = 0;
 
 		if (r < 0)

@@ -411,6 +411,7 @@ static struct known render_deps(const struct keys *keys, struct keys_scratch *sc
 	struct known known = { true, true, true, false };
 	bool always = keys->graph->elements[id].ops->flags & KINDS_STRICT_REBUILD;
 
+	assert(all);
 	for (size_t i = 0; i < ARRAY_SIZE(scratch->deps); i++) {
 		buf_clear(&scratch->deps[i]);
 		buf_adds(&scratch->deps[i], HEAD);

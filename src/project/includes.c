@@ -125,7 +125,7 @@ static int apply(struct arena *arena, const struct yaml_node **map, unsigned dep
 					  "List item is not of the expected type 'scalar'");
 		if ((at->flags & INCLUDE_ONLY_LOCAL) && strchr(scalar->text, ':'))
 			continue;
-		if ((r = include_one(at, directive, scalar, &included, diag)) < 0 ||
+		if ((r = include_one(at, directive, scalar, &included, diag)) != 0 ||
 		    (r = yaml_compose_under(arena, included, *map, map, diag)) < 0)
 			return r;
 	}
