@@ -377,6 +377,11 @@ static enum session_answer on_ask_failure(void *data, const struct session_failu
 	return cli_ask_failure(data, failure);
 }
 
+static void on_suspend(void *data)
+{
+	cli_frontend_say(data, "");
+}
+
 static void on_flush(void *data)
 {
 	struct cli_frontend *f = data;
@@ -414,6 +419,7 @@ struct session_frontend cli_frontend_table(struct cli_frontend *frontend)
 		.job_ended = on_job_ended,
 		.ask_interrupt = on_ask_interrupt,
 		.ask_failure = on_ask_failure,
+		.suspend = on_suspend,
 		.flush = on_flush,
 	};
 }

@@ -88,7 +88,9 @@ void cli_status_release(struct cli_status *status)
 
 void cli_status_clear(struct cli_status *status, struct buf *out)
 {
-	/* To the first column as well: ^C and ^Z leave their echo there. */
+	/* The line below it too: ^C and ^Z leave their echo there. */
+	if (status->lines)
+		buf_adds(out, "\033[1G\033[K");
 	for (; status->lines; status->lines--)
 		buf_adds(out, "\033[1G\033[A\033[K");
 }

@@ -25,6 +25,10 @@ struct retry {
 	uint32_t element;
 };
 
+struct pause {
+	int64_t from_us, to_us;
+};
+
 struct driver {
 	struct driver_config config;
 	struct loop *loop;
@@ -37,6 +41,8 @@ struct driver {
 	bool advancing, terminating, ending;
 	int signal;
 	uint32_t pauses;
+	struct pause *past_pauses;
+	size_t past_pause_count, past_pause_cap;
 	int64_t start_us, paused_at_us, paused_us;
 	enum sched_outcome outcome;
 };
@@ -72,6 +78,9 @@ void driver_resume(struct driver *driver)
 	assert(driver->pauses > 0);
 	if (--driver->pauses > 0)
 		return;
+	driver->past_pauses = util_grow(driver->past_pauses, &driver->past_pause_cap, driver->past_pause_count + 1,
+					sizeof(*driver->past_pauses));
+	driver->past_pauses[driver->past_pause_count++] = (struct pause){ driver->paused_at_us, util_now_us() };
 	driver->paused_us += util_now_us() - driver->paused_at_us;
 	pool_resume(driver->pool);
 	sched_resume(driver->sched);
@@ -137,11 +146,24 @@ void driver_commit(struct driver *driver, struct state_changes *changes)
 
 /* --- what the pool tells --- */
 
+/* How long everything was stopped between two moments: a worker cannot know. */
+static int64_t paused_between(const struct driver *driver, int64_t from_us, int64_t to_us)
+{
+	int64_t sum_us = 0;
+
+	for (size_t i = 0; i < driver->past_pause_count; i++)
+		sum_us += MAX(MIN(driver->past_pauses[i].to_us, to_us) - MAX(driver->past_pauses[i].from_us, from_us), 0);
+	return sum_us;
+}
+
 static void on_message(void *data, uint32_t slot, const struct wire_message *message)
 {
 	struct driver *driver = data;
+	struct wire_message told = *message;
 
-	driver->config.events->message(driver->config.data, find_job(driver, slot, message->job), message);
+	if (told.elapsed_us > 0)
+		told.elapsed_us = MAX(told.elapsed_us - paused_between(driver, told.at_us - told.elapsed_us, told.at_us), 0);
+	driver->config.events->message(driver->config.data, find_job(driver, slot, message->job), &told);
 }
 
 static void on_progress(void *data, uint32_t slot, const struct wire_progress *progress)
@@ -359,12 +381,6 @@ void driver_quit(struct driver *driver)
 	advance(driver);
 }
 
-void driver_continue(struct driver *driver)
-{
-	sched_continue(driver->sched);
-	advance(driver);
-}
-
 void driver_terminate(struct driver *driver)
 {
 	if (driver->terminating)
@@ -555,12 +571,18 @@ void driver_free(struct driver *driver)
 	sched_free(driver->sched);
 	loop_free(driver->loop);
 	free(driver->held);
+	free(driver->past_pauses);
 	free(driver);
 }
 
 struct sched *driver_sched(struct driver *driver)
 {
 	return driver->sched;
+}
+
+bool driver_terminating(const struct driver *driver)
+{
+	return driver->terminating;
 }
 
 int driver_signal(const struct driver *driver)

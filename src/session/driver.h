@@ -55,6 +55,7 @@ struct driver_events {
 	uint32_t (*flags)(void *data, const struct driver_job *job);
 	/* Dispatched to a worker. */
 	void (*started)(void *data, const struct driver_job *job);
+	/* elapsed_us leaves out the time in which everything was stopped. */
 	void (*message)(void *data, const struct driver_job *job, const struct wire_message *message);
 	void (*progress)(void *data, const struct driver_job *job, const struct wire_progress *progress);
 	/* Its changes are committed.  Returns bits of later queues that its element needs no more (a pull that hit: build,
@@ -104,13 +105,14 @@ void driver_commit(struct driver *driver, struct state_changes *changes);
 /* For sched_change, sched_retry_failed, sched_set_*, and the counters; not for its other events. */
 struct sched *driver_sched(struct driver *driver);
 void driver_quit(struct driver *driver);      /* nothing new starts */
-void driver_continue(struct driver *driver);  /* takes it back */
 void driver_terminate(struct driver *driver); /* gone within a second */
 /* Stops jobs and clock while the session asks a person something; nests. */
 void driver_pause(struct driver *driver);
 void driver_resume(struct driver *driver);
 /* Microseconds since driver_new, pauses left out. */
 int64_t driver_elapsed_us(const struct driver *driver);
+/* Whether it was told to terminate, by whoever and whatever. */
+bool driver_terminating(const struct driver *driver);
 /* The signal that made it terminate, or that came when all was over; 0: none. */
 int driver_signal(const struct driver *driver);
 /* Calls fn for each job that is with a worker now. */

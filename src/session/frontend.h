@@ -267,6 +267,10 @@ struct session_frontend {
 	enum session_answer (*ask_interrupt)(void *data);
 	enum session_answer (*ask_failure)(void *data, const struct session_failure *failure);
 
+	/* The process is about to stop (^Z): writes out messages and takes the status area away, so that the shell finds a
+	 * clean line; the next status draws it again. */
+	void (*suspend)(void *data);
+
 	/* Writes out what was held back (stdout of show, throttled messages) and clears the status area. */
 	void (*flush)(void *data);
 };

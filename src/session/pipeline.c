@@ -25,6 +25,7 @@ struct run {
 	struct driver *driver;
 	struct jobs_context context;
 	struct session_stats stats;
+	bool *retried;    /* by element: a person wants the failed build to run again; allocated with the first */
 	struct diag last; /* why the last job failed; its domain and reason are valid in on_ended only */
 };
 
@@ -100,9 +101,9 @@ static uint32_t on_flags(void *data, const struct driver_job *job)
 {
 	struct run *run = data;
 
-	if (job->queue == SCHED_BUILD && run->session->context.retry_failed)
-		return JOBS_RETRY_FAILED;
-	return 0;
+	if (job->queue != SCHED_BUILD)
+		return 0;
+	return run->session->context.retry_failed || (run->retried && run->retried[job->element]) ? JOBS_RETRY_FAILED : 0;
 }
 
 static uint32_t on_result(void *data, const struct driver_job *job, const struct wire_result *result)
@@ -145,6 +146,22 @@ static void say_lost(struct run *run, const struct driver_job *job, enum driver_
 	on_message(run, job, &message);
 }
 
+/* As the peer does: who said --on-error is not asked. */
+static bool asks_about_failures(const struct session *session)
+{
+	const struct session_globals *g = &session->request->globals;
+
+	return g->interactive && g->on_error == SESSION_UNSET;
+}
+
+static void retry(struct run *run, const struct driver_job *job)
+{
+	if (!run->retried)
+		run->retried = xcalloc(run->session->graph.element_count, sizeof(*run->retried));
+	run->retried[job->element] = true;
+	sched_retry_failed(driver_sched(run->driver), job->element, job->queue);
+}
+
 static void ask_failure(struct run *run, const struct driver_job *job, const char *log)
 {
 	struct session *session = run->session;
@@ -154,7 +171,7 @@ static void ask_failure(struct run *run, const struct driver_job *job, const cha
 		.logfile = log,
 	};
 
-	if (!session->request->globals.interactive || job->element == SCHED_NONE || driver_signal(run->driver))
+	if (!asks_about_failures(session) || job->element == SCHED_NONE || driver_terminating(run->driver))
 		return;
 	driver_pause(run->driver);
 	switch (session->frontend->ask_failure(session->frontend->data, &failure)) {
@@ -165,12 +182,11 @@ static void ask_failure(struct run *run, const struct driver_job *job, const cha
 		driver_terminate(run->driver);
 		break;
 	case SESSION_ANSWER_RETRY:
-		sched_retry_failed(driver_sched(run->driver), job->element, job->queue);
+		retry(run, job);
 		break;
-	case SESSION_ANSWER_CONTINUE:
+	case SESSION_ANSWER_CONTINUE: /* of an earlier "quit" nothing is taken back */
 	case SESSION_ANSWER_SHELL:
 	default:
-		driver_continue(run->driver);
 		break;
 	}
 	driver_resume(run->driver);
@@ -210,6 +226,14 @@ static enum driver_answer on_interrupt(void *data)
 	default:
 		return DRIVER_CONTINUE;
 	}
+}
+
+static void on_suspend(void *data, bool stopping)
+{
+	struct run *run = data;
+
+	if (stopping)
+		run->session->frontend->suspend(run->session->frontend->data);
 }
 
 enum { QUEUES_MAX = SCHED_QUEUES };
@@ -264,6 +288,7 @@ static const struct driver_events events = {
 	.result = on_result,
 	.ended = on_ended,
 	.interrupt = on_interrupt,
+	.suspend = on_suspend,
 	.tick = on_tick,
 	.trace = on_trace,
 };
@@ -291,7 +316,8 @@ static void configure_sched(const struct run *run, struct sched_config *config)
 	config->queues = run->pipeline->queues;
 	if (!(config->queues & SCHED_BIT(SCHED_BUILD)))
 		config->imperative = SCHED_QUEUES; /* a fetch that was told to quit starts nothing more */
-	config->on_error = policies[context->on_error];
+	/* A person is asked about each failure, after which it is too late to stop what a policy has begun. */
+	config->on_error = asks_about_failures(run->session) ? SCHED_ON_ERROR_CONTINUE : policies[context->on_error];
 	config->network_retries = (uint32_t)MAX(context->network_retries, 0);
 	if (g->workers != SESSION_UNSET)
 		config->max_workers = (uint32_t)g->workers;
@@ -431,6 +457,7 @@ int session_run_pipeline(const struct session_pipeline *pipeline)
 	driver_free(run.driver);
 	sandbox_host_free(run.context.sandbox);
 	session_stats_release(&run.stats);
+	free(run.retried);
 	diag_release(&run.last);
 	return r;
 }

@@ -24,7 +24,7 @@ struct project {
 	uint8_t needs[MAX_ELEMENTS];
 	const char *marks; /* a directory where jobs leave files that outlive their worker */
 	/* by element: what its build does */
-	enum { GOOD, BAD, DIES_ONCE, DIES, TEMPORARY, WAITS, DEAF, OWN_KEY, FETCH_DIES } behaviour[MAX_ELEMENTS];
+	enum { GOOD, BAD, DIES_ONCE, DIES, TEMPORARY, WAITS, DEAF, OWN_KEY, FETCH_DIES, SLOW } behaviour[MAX_ELEMENTS];
 };
 
 static int run_fetch(struct worker_job *job)
@@ -85,6 +85,13 @@ static int run_build(struct worker_job *job)
 		break;
 	case WAITS:
 		return worker_wait(job, NULL, 0, -1);
+	case SLOW: {
+		int64_t before_us = util_now_us();
+
+		usleep(100000);
+		worker_message(job, WIRE_SUCCESS, "Build", NULL, NULL, util_now_us() - before_us);
+		break;
+	}
 	case DEAF:
 		signal(SIGTERM, SIG_IGN);
 		while (getppid() > 0)
@@ -115,6 +122,7 @@ struct run {
 	uint32_t open; /* started and not ended */
 	uint64_t last_open;
 	enum driver_answer answer;
+	int64_t thinks_us, longest_us; /* before the answer comes; told of a job */
 	int signal_at_start; /* sent to ourselves when the first build starts */
 	uint32_t signals_left;
 	int second_signal; /* sent when the first was heeded */
@@ -145,6 +153,7 @@ static void on_message(void *data, const struct driver_job *job, const struct wi
 	assert_true(job->id == message->job);
 	if (message->kind == WIRE_START)
 		run->messages++;
+	run->longest_us = MAX(run->longest_us, message->elapsed_us);
 	/* Inline, the job is running now: the signal finds it waiting. */
 	if (run->config.sched.mode == SCHED_INLINE && run->signals_left > 0 && run->signal_at_start) {
 		run->signals_left--;
@@ -193,6 +202,7 @@ static enum driver_answer on_interrupt(void *data)
 	struct run *run = data;
 
 	run->interrupts++;
+	usleep((useconds_t)run->thinks_us);
 	return run->answer;
 }
 
@@ -534,6 +544,19 @@ static void test_interrupt(void **unused UNUSED)
 	assert_int_equal(run->outcome, SCHED_END_SUCCESS);
 	assert_true(run->interrupts >= 1);
 	assert_int_equal(run->ends[DRIVER_DONE], 80);
+	end_run(run);
+
+	/* The time in which a person thinks is no time of the jobs. */
+	run = new_run(SCHED_POOL, 3);
+	run->config.interactive = true;
+	run->answer = DRIVER_CONTINUE;
+	run->thinks_us = 1500000;
+	run->signal_at_start = SIGINT;
+	run->signals_left = 1;
+	run->project.behaviour[0] = SLOW;
+	go(run);
+	assert_int_equal(run->interrupts, 1);
+	assert_true(run->took_us > 1500000 && run->longest_us < 1000000);
 	end_run(run);
 
 	run = new_run(SCHED_POOL, 40);
