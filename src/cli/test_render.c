@@ -310,7 +310,7 @@ static void status_area(void **state)
 	assert_non_null(strstr(buf_text(&out), "~~~~~~ cache: 1.0G / 2G (50%) ~~~~~~"));
 	assert_non_null(strstr(buf_text(&out), "\n[00:00:03][Build:a.bst] [00:00:00][Fetch:long/name.bst:7/9]\n"));
 	cli_status_clear(&status, &clear);
-	assert_string_equal(buf_text(&clear), "\033[1G\033[A\033[K\033[1G\033[A\033[K\033[1G\033[A\033[K\033[1G\033[A\033[K");
+	assert_string_equal(buf_text(&clear), "\033[1G\033[K\033[1G\033[A\033[K\033[1G\033[A\033[K\033[1G\033[A\033[K\033[1G\033[A\033[K");
 	cli_status_end(&status, 1);
 	buf_clear(&out);
 	cli_status_draw(&status, &out, false, 20); /* narrower than a job: one column all the same */
