@@ -7,6 +7,7 @@
  */
 #include "project/project_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,7 @@ static struct overriding find_override(struct loaded_project *project, const cha
 				*items_add(&others) = found;
 			found = (struct overriding){ project->parent, override };
 		}
+		assert(project->junction); /* that the parent has it by */
 		if (project->parent->parent)
 			path = arena_join(project->load->arena, project->junction->name, ":", path);
 	}
@@ -318,6 +320,7 @@ static void merge_same(struct load_element *element)
 	for (uint32_t i = 0; i < element->dep_count; i++) {
 		struct load_dep *dep = &element->deps[i];
 
+		assert(dep->element);
 		if (dep->element->mark == element->index + 1) {
 			deps_merge(element->project->load->arena, &element->deps[dep->element->merge_index], dep);
 			continue;
@@ -351,6 +354,20 @@ static int load_dependency(struct loaded_project *project, level_stack *stack, s
 	return 0;
 }
 
+/* A dependency leads into a subproject that is not loaded and shall not be: as with the peer, what was found until
+ * then are the dependencies, here and above. */
+static void stop_here(level_stack *stack)
+{
+	stack->at[stack->count - 1].next--;
+	for (; stack->count > 0; stack->count--) {
+		struct level *level = &stack->at[stack->count - 1];
+
+		level->element->dep_count = level->next;
+		merge_same(level->element);
+	}
+}
+
+/* Only without load_subprojects may it end early (see stop_here). */
 static int load_dependencies(struct loaded_project *project, struct load_element *top, bool load_subprojects,
 			     struct diag *diag)
 {
@@ -364,8 +381,11 @@ static int load_dependencies(struct loaded_project *project, struct load_element
 			merge_same(level->element);
 			stack.count--;
 		} else {
-			r = load_dependency(project, &stack, &level->element->deps[level->next++], load_subprojects,
-					    diag);
+			struct load_dep *dep = &level->element->deps[level->next++];
+
+			r = load_dependency(project, &stack, dep, load_subprojects, diag);
+			if (r >= 0 && !dep->element)
+				stop_here(&stack);
 		}
 	}
 	free(stack.at);
@@ -586,5 +606,6 @@ int loader_target(struct loaded_project *top, const char *name, struct load_elem
 				top->element_path);
 	if ((r = parse_name(top, name, NULL, true, &project, &name, diag)) < 0)
 		return r;
+	assert(project); /* it was to be loaded */
 	return loader_file(project, name, NULL, true, ret, diag);
 }

@@ -210,7 +210,7 @@ struct package {
 static bool is_package(struct arena *arena, const char *directory, const char *entry, const char *wanted,
 		       size_t wanted_len, struct package *ret)
 {
-	const char *dash = strrchr(entry, '-');
+	const char *dash;
 
 	if (!str_ends(entry, ".dist-info"))
 		return false;
@@ -235,10 +235,11 @@ static bool find_package(struct project_loader *load, const char *requirement, s
 		DIR *dir = opendir(directories.at[i]);
 		struct dirent *entry;
 
-		while (dir && !found && (entry = readdir(dir)) != NULL)
+		if (!dir)
+			continue;
+		while (!found && (entry = readdir(dir)) != NULL)
 			found = is_package(load->arena, directories.at[i], entry->d_name, requirement, len, ret);
-		if (dir)
-			closedir(dir);
+		closedir(dir);
 	}
 	free(directories.at);
 	return found;

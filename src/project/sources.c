@@ -172,8 +172,10 @@ static int split_members(struct load_element *element, const struct yaml_node *n
 
 	if ((r = yaml_need_scalar(node, "kind", &kind, diag)) < 0)
 		return r;
-	if (strcmp(kind->text, "workspace") == 0)
-		return yaml_error(diag, kind, "invalid-data", "Invalid usage of workspace source kind");
+	if (strcmp(kind->text, "workspace") == 0) {
+		yaml_error(diag, kind, "invalid-data", "Invalid usage of workspace source kind");
+		return -EINVAL;
+	}
 	if ((r = yaml_get_str(node, "directory", &source->directory, diag)) < 0 ||
 	    (r = yaml_get_map(node, "provenance", &provenance, diag)) < 0)
 		return r;
@@ -202,7 +204,7 @@ static int configure_one(struct load_element *element, const struct yaml_vars *v
 	int r;
 
 	source->node = node;
-	if ((r = split_members(element, node, source, &config, &ask.kind, diag)) < 0 ||
+	if ((r = split_members(element, node, source, &config, &ask.kind, diag)) != 0 ||
 	    (r = source_base_get(element->project, ask.kind, element->first_pass, node, &base, diag)) < 0 ||
 	    (base->config && (r = yaml_compose(arena, config, base->config, &config, diag)) < 0) ||
 	    (r = yaml_check_composited(config, diag)) < 0)

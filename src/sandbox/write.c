@@ -1,6 +1,7 @@
 /* Trees onto disk: what an overlay needs to show one tree over another. */
 #include "sandbox/sandbox_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -157,8 +158,10 @@ static int write_change(struct writer *writer, int dirfd, const struct cas_entry
 
 	if (below && entry && same(below, entry))
 		return 0;
-	if (!entry)
+	if (!entry) {
+		assert(below);
 		return whiteout(writer, dirfd, below->name);
+	}
 	if (below && below->type == CAS_DIRECTORY && entry->type == CAS_DIRECTORY) {
 		r = write_directory(writer, dirfd, &below->digest, entry);
 	} else {

@@ -224,6 +224,7 @@ static void on_gone(void *data, uint32_t slot, enum pool_end why, uint64_t begun
 {
 	struct driver *driver = data;
 	struct held held = driver->held[slot];
+	const uint32_t count = held.count;
 	int judged, fates[POOL_WINDOW_MAX];
 
 	driver->held[slot].count = 0;
@@ -233,9 +234,9 @@ static void on_gone(void *data, uint32_t slot, enum pool_end why, uint64_t begun
 	if (why != POOL_RETIRED)
 		trace(driver, text);
 	/* All fates first: a callback may well set off more. */
-	for (uint32_t i = 0; i < held.count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		fates[i] = held.jobs[i].element == SCHED_NONE ? judged : fate_of(driver, &held.jobs[i]);
-	for (uint32_t i = 0; i < held.count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		driver->config.events->ended(driver->config.data, &held.jobs[i], end_of(fates[i], WIRE_DONE), NULL, text);
 	advance(driver);
 }

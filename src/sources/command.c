@@ -29,7 +29,8 @@ int sources_scratch(struct sources_context *ctx, char **ret)
 		diag_errno(ctx->diag, "source", NULL, -r, "Cannot make a directory in %s", ctx->tmpdir);
 		return r;
 	}
-	*ret = steal_pointer(&path);
+	*ret = path;
+	path = NULL;
 	return 0;
 }
 

@@ -17,7 +17,7 @@ static int remote_tree(struct sources_context *ctx, const struct graph_source *s
 	r = cas_put_fd(ctx->cas, fd, &entry.digest);
 	if (r == 0)
 		r = cas_tree_new(&tree, ctx->cas, NULL);
-	if (r < 0)
+	if (r)
 		return r;
 	r = cas_tree_put(tree, remote->filename, &entry);
 	if (r == 0)

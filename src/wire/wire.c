@@ -186,7 +186,7 @@ int wire_decode(struct wire_any *ret, const void *data, size_t size_bytes)
 	struct reader reader = { .next = data, .end = (const char *)data + size_bytes };
 	const struct layout *layout;
 	struct wire_head head;
-	struct wire_any any;
+	struct wire_any any = { 0 };
 	char *body = (char *)&any.dispatch;
 
 	if (size_bytes < sizeof(head) || size_bytes > WIRE_MAX_BYTES)

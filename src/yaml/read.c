@@ -8,7 +8,8 @@ static const char *const type_words[] = { [YAML_SCALAR] = "scalar", [YAML_LIST] 
 
 static int wrong_type(struct diag *diag, const struct yaml_node *node, const char *key, const char *type)
 {
-	return yaml_error(diag, node, "invalid-data", "Value of '%s' is not of the expected type '%s'", key, type);
+	yaml_error(diag, node, "invalid-data", "Value of '%s' is not of the expected type '%s'", key, type);
+	return -EINVAL;
 }
 
 static int missing(struct diag *diag, const struct yaml_node *map, const char *key)
