@@ -25,6 +25,7 @@ struct run {
 	struct driver *driver;
 	struct jobs_context context;
 	struct session_stats stats;
+	bool lost;        /* a worker died, and its sandbox was left as it was */
 	bool *retried;    /* by element: a person wants the failed build to run again; allocated with the first */
 	struct diag last; /* why the last job failed; its domain and reason are valid in on_ended only */
 };
@@ -200,6 +201,7 @@ static void on_ended(void *data, const struct driver_job *job, enum driver_end e
 
 	session->frontend->job_ended(session->frontend->data, (uint32_t)job->id);
 	session_stats_add(&run->stats, job, result, driver_elapsed_us(run->driver));
+	run->lost |= lost != NULL;
 	if (lost)
 		say_lost(run, job, end, lost);
 	if (end != DRIVER_FAILED)
@@ -455,6 +457,8 @@ int session_run_pipeline(const struct session_pipeline *pipeline)
 	if (run.driver && session->request->globals.stats)
 		session_stats_report(&run.stats, session, run.driver);
 	driver_free(run.driver);
+	if (run.lost && run.context.sandbox)
+		sandbox_host_sweep(run.context.sandbox);
 	sandbox_host_free(run.context.sandbox);
 	session_stats_release(&run.stats);
 	free(run.retried);

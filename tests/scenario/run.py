@@ -14,7 +14,7 @@ A scenario is a text file: first lines say what it shows (each with '# '), then 
     -- stdout-lacks / stderr-lacks
     -- stdout-match / stderr-match  each line is a regular expression that must be found
     -- error DOMAIN REASON        what BST_ERROR_FILE must hold for the last run
-    -- needs WORD                 skip unless: root | user | bwrap | overlay | shared | busybox
+    -- needs WORD                 skip unless: root | user | user-switch | a program's name | bwrap | overlay | shared | busybox
 
 `$DIR` in COMMAND and expectations is the project's directory; each scenario has a home and a cache of its own, so
 several may run at once and none touches the user's.  With KEEP=1 the directories stay.
@@ -58,6 +58,8 @@ def has(word):
         return os.getuid() == 0
     if word == "user":
         return os.getuid() != 0
+    if word == "user-switch":
+        return os.getuid() == 0 and shutil.which("setpriv")
     if word == "bwrap":
         return shutil.which("bwrap") and subprocess.run(
             ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"], capture_output=True).returncode == 0
