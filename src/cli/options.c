@@ -363,16 +363,16 @@ static const struct cli_command source_commands[] = {
 
 static const struct cli_command workspace_commands[] = {
 	{ .name = "close", .id = SESSION_WORKSPACE_CLOSE, .summary = "Close workspaces",
-	  .description = "Close workspaces", .options = workspace_close_options, .arguments = elements_argument },
+	  .description = "Close workspaces", .options = workspace_close_options, .arguments = elements_argument, .built = true },
 	{ .name = "list", .id = SESSION_WORKSPACE_LIST, .summary = "List open workspaces",
-	  .description = "List the open workspaces", .options = no_options },
+	  .description = "List the open workspaces", .options = no_options, .built = true },
 	{ .name = "open", .id = SESSION_WORKSPACE_OPEN, .summary = "Open a new workspace",
 	  .description = "Open a workspace, to change the sources of an element by hand",
-	  .options = workspace_open_options, .arguments = required_elements },
+	  .options = workspace_open_options, .arguments = required_elements, .built = true },
 	{ .name = "reset", .id = SESSION_WORKSPACE_RESET, .summary = "Reset a workspace to its original state",
 	  .description = "Reset workspaces to their original state\n\n"
 			 "Name the ELEMENTS, or give `--all` to reset every workspace; not both.",
-	  .options = workspace_reset_options, .arguments = elements_argument },
+	  .options = workspace_reset_options, .arguments = elements_argument, .built = true },
 	{ 0 },
 };
 

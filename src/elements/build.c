@@ -172,6 +172,14 @@ void build_command(struct build *build, struct sandbox_batch *batch, const char 
 								 build->environment, build->environment_count });
 }
 
+const struct digest *build_sources(struct build *build)
+{
+	if (!build->job->incremental)
+		return &build->job->sources;
+	build_message(build->job, ELEMENTS_INFO, build->job->element, "Incremental build", NULL);
+	return &build->job->build_directory;
+}
+
 void build_clean(struct build *build, struct sandbox_batch *batch)
 {
 	const char *build_root = graph_variable(build->element, "build-root");

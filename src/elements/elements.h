@@ -59,6 +59,8 @@ struct elements_job {
 	const struct elements_dep *deps;   /* all of graph_walk_scope(BUILD), in that order */
 	uint32_t dep_count;
 	struct digest sources;             /* tree of all its sources; DIGEST_EMPTY if it has none */
+	bool incremental;                  /* an open workspace that was built before: */
+	struct digest build_directory;     /* staged instead of sources; those are only recorded */
 	enum elements_buildtrees buildtrees; /* cache-buildtrees of the user configuration */
 	unsigned key_length;               /* digits of keys in messages; 0: 8 */
 	int log_fd;                        /* output of commands; readable too, to find the failed one */

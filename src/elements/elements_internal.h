@@ -82,6 +82,8 @@ int integrate(const struct elements_job *job, struct sandbox_batch *batch, const
 int build_run(struct build *build, struct sandbox_batch *batch, struct diag *diag);
 /* argv {"sh", "-c", "-e", command + newline} in the configured environment and directory. */
 void build_command(struct build *build, struct sandbox_batch *batch, const char *command);
+/* What stands where sources are staged; says so if it is not the sources. */
+const struct digest *build_sources(struct build *build);
 /* The peer's run_cleanup_commands. */
 void build_clean(struct build *build, struct sandbox_batch *batch);
 

@@ -33,7 +33,7 @@ static int import_assemble(struct build *build, const char **collect, struct dia
 	char *to = arena_printf(arena, "output/%s", strip_slashes(arena, config->target));
 	const struct cas_directory *content;
 	struct cas_entry entry;
-	int r = cas_tree_set(build->tree, "input", &build->job->sources);
+	int r = cas_tree_set(build->tree, "input", build_sources(build));
 
 	build_end(build, &activity, r);
 	if (r >= 0)

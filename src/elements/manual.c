@@ -108,7 +108,7 @@ static int stage_sources(struct build *build, struct diag *diag)
 	if (r >= 0 && there->count)
 		r = diag_set(diag, "element", NULL, "Staging directory '[CAS:%s]' is not empty", build_root);
 	else if (r >= 0)
-		r = cas_tree_merge(build->tree, build_root, &build->job->sources, NULL, diag);
+		r = cas_tree_merge(build->tree, build_root, build_sources(build), NULL, diag);
 	if (r < 0)
 		build_error(diag, r, "Failed to stage sources");
 	return build_end(build, &activity, r);

@@ -74,6 +74,7 @@ struct graph_element {
 	struct graph_sandbox sandbox;
 	const struct yaml_node *public_data; /* expanded, with bst.split-rules; what an artifact starts from */
 	const char *workspace;   /* absolute path of the open workspace, or NULL */
+	const char *last_build;  /* key (64 hex digits) of the workspace's last build, or NULL */
 	uint32_t max_jobs;       /* what %{max-jobs} is for it */
 	bool is_target;
 	bool has_all_refs;       /* false: no key can be computed ("no reference") */

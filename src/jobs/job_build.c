@@ -298,8 +298,16 @@ static int build_element(struct build *build)
 		.hooks = { build, on_message, on_wait, on_check },
 	};
 	struct elements_result result = { 0 };
-	int outcome = elements_build(&spec, &result, &job->diag), r;
+	int outcome, r = 0;
 
+	if (build->element->workspace)
+		r = jobs_incremental(build->context, job->element, record_deps(build), build->dep_count, &spec.sources,
+				     &spec.build_directory);
+	if (r < 0)
+		return diag_errno(&job->diag, "element", NULL, -r, "Could not stage the changes since the last build of %s",
+				  build->element->full_name);
+	spec.incremental = r > 0;
+	outcome = elements_build(&spec, &result, &job->diag);
 	if (outcome < 0)
 		return outcome;
 	r = cache_with_messages(build, &result);

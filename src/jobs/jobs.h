@@ -28,6 +28,12 @@ enum jobs_flags {
 	JOBS_FETCH_ORIGINAL = 2 /* fetch: the original files too, not only the staged tree */
 };
 
+/* The last build of an element with an open workspace. */
+struct jobs_last_build {
+	uint32_t element;
+	struct artifact artifact; /* buildtree and sources are there */
+};
+
 /* What all jobs of a session share; made before the first fork, changed never. */
 struct jobs_context {
 	const struct graph *graph;
@@ -40,6 +46,8 @@ struct jobs_context {
 	uint32_t key_length;     /* of keys in log files */
 	uint32_t network_retries; /* so often is a job tried again after a failure that may pass */
 	enum elements_buildtrees buildtrees;
+	const struct jobs_last_build *last_builds;
+	uint32_t last_build_count;
 };
 
 /* What state keeps of an artifact's record. */

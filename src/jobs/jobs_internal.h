@@ -7,6 +7,13 @@
 int jobs_fetch(struct worker_job *job);
 int jobs_build(struct worker_job *job);
 
+/* --- incremental.c --- */
+
+/* What to stage instead of sources, the tree of an open workspace: the last build's build directory with the changes since
+ * then.  1 and the tree's digest; 0 if this must be built afresh; <0. deps: what it is built from now. */
+int jobs_incremental(const struct jobs_context *context, uint32_t element, const struct artifact_dep *deps,
+		     uint32_t dep_count, const struct digest *sources, struct digest *ret);
+
 /* --- log.c --- */
 struct jobs_log {
 	struct worker_job *job;

@@ -173,7 +173,7 @@ int kinds_configure_source(const struct kinds_context *ctx, struct graph_source 
 int kinds_source_key(const struct kinds_context *ctx, struct graph_source *source);
 /* The one source of an element with an open workspace, in the place of its own: path is absolute. */
 int kinds_workspace_source(const struct kinds_context *ctx, struct graph_source *source, const char *path);
-/* For a source of kind local: absolute path (junctions use it in place); NULL for all others. */
+/* For a source of kind local or workspace: absolute path (junctions use it in place); NULL for all others. */
 const char *kinds_local_path(const struct graph_source *source);
 
 /* ---- YAML as it stands in keys */

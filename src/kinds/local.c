@@ -105,5 +105,7 @@ int kinds_workspace_source(const struct kinds_context *ctx, struct graph_source 
 
 const char *kinds_local_path(const struct graph_source *source)
 {
+	if (source->ops->work == &kinds_workspace_work)
+		return ((const struct kinds_workspace *)source->config)->path;
 	return source->ops->work == &kinds_local_work ? ((const struct kinds_local *)source->config)->fullpath : NULL;
 }

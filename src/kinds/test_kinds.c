@@ -157,7 +157,7 @@ static void test_keys_of_files(void **state)
 	assert_int_equal(kinds_workspace_source(&fixture->ctx, &source, "/ws"), 0);
 	assert_int_equal(kinds_source_key(&fixture->ctx, &source), 0);
 	assert_string_equal(source.key_json, "\"0202020202020202020202020202020202020202020202020202020202020202\"");
-	assert_null(kinds_local_path(&source));
+	assert_string_equal(kinds_local_path(&source), "/ws");
 }
 
 static void test_local_path(void **state)

@@ -229,30 +229,34 @@ static int open_workspace(struct load_element *element, const char *path, struct
 	struct asking ask = { .element = element };
 	struct kinds_context ctx;
 	struct kinds_host host;
+	int r;
 
 	graph_element->sources = ARENA_NEW(element->project->load->arena, struct graph_source);
 	graph_element->source_count = 1;
-	graph_element->has_all_refs = true;
 	make_context(&ctx, &host, &ask, NULL, diag);
-	return kinds_workspace_source(&ctx, graph_element->sources, path);
+	r = kinds_workspace_source(&ctx, graph_element->sources, path);
+	/* A workspace whose directory is gone has no key. */
+	graph_element->sources[0].has_ref = graph_element->has_all_refs = access(path, F_OK) == 0;
+	return r;
 }
 
-/* Path of the element's open workspace, or NULL. */
-static int find_workspace(struct load_element *element, const char **ret, struct diag *diag)
+/* Path of the element's open workspace, or NULL, and the key of its last build. */
+static int find_workspace(struct load_element *element, struct graph_element *ret, struct diag *diag)
 {
 	const struct project_loader *load = element->project->load;
 	const struct yaml_node *node = load->workspaces ? yaml_get(load->workspaces, element->full_name) : NULL;
 	int r;
 
-	*ret = NULL;
+	ret->workspace = NULL;
 	if (!node)
 		return 0;
 	if (!yaml_is_map(node))
 		return yaml_error(diag, node, "invalid-data", "Value of '%s' is not of the expected type 'dict'",
 				  element->full_name);
-	if ((r = yaml_need_str(node, "path", ret, diag)) < 0)
+	if ((r = yaml_need_str(node, "path", &ret->workspace, diag)) < 0 ||
+	    (r = yaml_get_str(node, "last_build", &ret->last_build, diag)) < 0)
 		return r;
-	*ret = path_join(load->arena, load->top->directory, *ret);
+	ret->workspace = path_join(load->arena, load->top->directory, ret->workspace);
 	return 0;
 }
 
@@ -260,7 +264,7 @@ int sources_configure(struct load_element *element, const struct yaml_vars *vars
 		      struct diag *diag)
 {
 	const struct yaml_node *list = NULL, *node;
-	int r = find_workspace(element, &graph_element->workspace, diag);
+	int r = find_workspace(element, graph_element, diag);
 
 	if (r < 0)
 		return r;

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/jobs.h"
 #include "kinds/kinds.h"
+#include "sources/sources.h"
 
 /* bst builds what is named, but ignores junctions when nothing was named (the default targets). */
 static void drop_junctions(struct session *session)
@@ -122,10 +124,19 @@ int session_source_fetch(struct session *session)
 	return r;
 }
 
-int session_need_sources(struct session *session, const struct session_ids *ids)
+static bool lacks_originals(struct session *session, uint32_t id)
+{
+	struct sources_context context = { .cas = session->cas, .graph = &session->graph, .element = id,
+					   .sourcedir = session->context.sourcedir };
+
+	return sources_lack_originals(&context);
+}
+
+int session_need_sources(struct session *session, const struct session_ids *ids, bool originals)
 {
 	struct session_plan plan;
-	struct session_pipeline pipeline = { .session = session, .plan = &plan, .queues = SCHED_BIT(SCHED_FETCH) };
+	struct session_pipeline pipeline = { .session = session, .plan = &plan, .queues = SCHED_BIT(SCHED_FETCH),
+					     .fetch_flags = originals ? JOBS_FETCH_ORIGINAL : 0 };
 	bool any = false;
 	int r = session_assert_consistent(session, ids);
 
@@ -135,8 +146,11 @@ int session_need_sources(struct session *session, const struct session_ids *ids)
 		return r;
 	session_plan_init(&plan, session);
 	session_plan_fetch(&plan, session, ids);
-	for (uint32_t i = 0; i < ids->count; i++)
+	for (uint32_t i = 0; i < ids->count; i++) {
+		if (originals && lacks_originals(session, ids->ids[i]))
+			plan.needs[ids->ids[i]] = SCHED_BIT(SCHED_FETCH);
 		any |= plan.needs[ids->ids[i]] != 0;
+	}
 	if (any)
 		r = session_run_pipeline(&pipeline);
 	session_plan_release(&plan);

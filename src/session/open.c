@@ -85,7 +85,7 @@ static void split_targets(struct session *session, unsigned flags, const char **
 	session->artifact_names.items = artifacts;
 }
 
-static const struct project_request *make_request(struct session *session, unsigned flags)
+static struct project_request *make_request(struct session *session, unsigned flags)
 {
 	const struct session_request *request = session->request;
 	const struct session_globals *g = &request->globals;
@@ -214,6 +214,36 @@ int session_load(struct session *session, unsigned flags)
 	if (!(flags & SESSION_LOAD_ALONE))
 		graph_freeze(&session->graph);
 	return 0;
+}
+
+int session_load_project(struct session *session)
+{
+	static const struct session_strings none;
+	struct session_request *request = arena_memdup(&session->arena, session->request, sizeof(*request));
+	const struct session_request *own = session->request;
+	struct project_request *wanted;
+
+	request->targets = request->except = none;
+	session->request = request;
+	wanted = make_request(session, 0);
+	wanted->project_only = true;
+	session->request = own;
+	session->loader = project_loader_new(&session->context, wanted);
+	return load_project(session, wanted);
+}
+
+int session_reload(struct session *session, const struct session_strings *targets, unsigned flags)
+{
+	struct session_request *request = arena_memdup(&session->arena, session->request, sizeof(*request));
+
+	request->targets = (struct session_strings){ ARENA_ARRAY(&session->arena, const char *, targets->count + 1),
+						     targets->count };
+	/* Names may belong to what is forgotten now. */
+	for (size_t i = 0; i < targets->count; i++)
+		request->targets.items[i] = arena_strdup(&session->arena, targets->items[i]);
+	session->request = request;
+	session_unload(session);
+	return session_load(session, flags);
 }
 
 int session_open_cache(struct session *session, bool writes)

@@ -10,6 +10,7 @@
 #include "kinds/kinds.h"
 #include "session/driver.h"
 #include "session/stats.h"
+#include "session/workspaces.h"
 
 static const struct {
 	const char *action, *complete; /* the peer's names (queues' action_name, complete_name) */
@@ -27,6 +28,7 @@ struct run {
 	struct session_stats stats;
 	bool lost;        /* a worker died, and its sandbox was left as it was */
 	bool *retried;    /* by element: a person wants the failed build to run again; allocated with the first */
+	struct session_workspaces workspaces; /* loaded if one of the elements has one */
 	struct diag last; /* why the last job failed; its domain and reason are valid in on_ended only */
 };
 
@@ -103,7 +105,7 @@ static uint32_t on_flags(void *data, const struct driver_job *job)
 	struct run *run = data;
 
 	if (job->queue != SCHED_BUILD)
-		return 0;
+		return job->queue == SCHED_FETCH ? run->pipeline->fetch_flags : 0;
 	return run->session->context.retry_failed || (run->retried && run->retried[job->element]) ? JOBS_RETRY_FAILED : 0;
 }
 
@@ -193,6 +195,23 @@ static void ask_failure(struct run *run, const struct driver_job *job, const cha
 	driver_resume(run->driver);
 }
 
+/* The next build of a workspace goes on where this one ended, in whatever state that is. */
+static void note_last_build(struct run *run, uint32_t element)
+{
+	struct session *session = run->session;
+	const struct graph_element *e = &session->graph.elements[element];
+	const struct state_element *state = state_get(session->state, element);
+	struct session_workspace *workspace = session_workspaces_find(&run->workspaces, e->full_name);
+	char hex[DIGEST_HEX + 1];
+
+	if (!workspace || (state->artifact.outcome != STATE_ARTIFACT_SUCCESS && state->artifact.outcome != STATE_ARTIFACT_FAILURE))
+		return;
+	digest_to_hex(hex, state->artifact.strong_key.hash);
+	workspace->last_build = arena_strdup(&session->arena, hex);
+	if (session_workspaces_save(&run->workspaces) < 0)
+		session_say(session, SESSION_MESSAGE_WARN, buf_text(&session->diag.message), NULL);
+}
+
 static void on_ended(void *data, const struct driver_job *job, enum driver_end end, const struct wire_result *result,
 		     const char *lost)
 {
@@ -204,6 +223,8 @@ static void on_ended(void *data, const struct driver_job *job, enum driver_end e
 	run->lost |= lost != NULL;
 	if (lost)
 		say_lost(run, job, end, lost);
+	if (job->queue == SCHED_BUILD && result && session->graph.elements[job->element].workspace)
+		note_last_build(run, job->element);
 	if (end != DRIVER_FAILED)
 		return;
 	set_failure(run, job, result, lost);
@@ -346,6 +367,30 @@ static bool will_run_commands(const struct run *run)
 	return false;
 }
 
+/* Finds what the last builds of open workspaces left; here, because jobs look up nothing. */
+static void find_last_builds(struct run *run)
+{
+	struct session *session = run->session;
+	struct jobs_last_build *found = ARENA_ARRAY(&session->arena, struct jobs_last_build, run->workspaces.count + 1u);
+
+	run->context.last_builds = found;
+	for (uint32_t id = 0; id < session->graph.element_count; id++) {
+		const struct graph_element *e = &session->graph.elements[id];
+		struct jobs_last_build *last = &found[run->context.last_build_count];
+		_cleanup_buf_ struct buf name = BUF_INIT;
+
+		if (!e->workspace || !e->last_build || !(run->pipeline->plan->needs[id] & SCHED_BIT(SCHED_BUILD)))
+			continue;
+		artifact_name(&name, session->graph.projects[e->project].name, e->normal_name, e->last_build);
+		if (artifact_cached(&last->artifact, &session->arena, session->cas, buf_text(&name)) != 1 ||
+		    !last->artifact.has_buildtree || !artifact_has_part(&last->artifact, session->cas, ARTIFACT_BUILDTREE) ||
+		    !last->artifact.has_sources || !artifact_has_part(&last->artifact, session->cas, ARTIFACT_SOURCES))
+			continue;
+		last->element = id;
+		run->context.last_build_count++;
+	}
+}
+
 static int prepare(struct run *run)
 {
 	struct session *session = run->session;
@@ -368,6 +413,11 @@ static int prepare(struct run *run)
 		.network_retries = (uint32_t)MAX(session->context.network_retries, 0),
 		.buildtrees = buildtrees(&session->context),
 	};
+	r = session_workspaces_load(&run->workspaces, session);
+	if (r < 0)
+		return r;
+	if (run->workspaces.count)
+		find_last_builds(run);
 	r = sandbox_host_new(&run->context.sandbox, &options, &session->diag);
 	/* Found out once, before workers are forked, and not in each of them. */
 	if (r == 0 && will_run_commands(run))
@@ -462,6 +512,7 @@ int session_run_pipeline(const struct session_pipeline *pipeline)
 	sandbox_host_free(run.context.sandbox);
 	session_stats_release(&run.stats);
 	free(run.retried);
+	session_workspaces_release(&run.workspaces);
 	diag_release(&run.last);
 	return r;
 }

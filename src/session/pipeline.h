@@ -9,6 +9,7 @@ struct session_pipeline {
 	struct session *session;
 	struct session_plan *plan;
 	uint8_t queues;       /* bits of enum sched_queue: shown in the summary */
+	uint32_t fetch_flags; /* enum jobs_flags of fetch jobs */
 	uint32_t total;       /* elements of the whole pipeline */
 	const char *activity; /* "Build": START before, SUCCESS or FAIL after; NULL: part of another command, no summary */
 };

@@ -100,6 +100,36 @@ int session_select(struct session *session, enum session_deps deps, struct sessi
 	return 0;
 }
 
+void session_redirect(struct session *session, struct session_ids *ret)
+{
+	struct set found = set_new(session);
+
+	for (uint32_t i = 0; i < session->targets.count; i++) {
+		uint32_t id = session->targets.ids[i];
+		const char *name = session->graph.elements[id].name;
+
+		while (str_eq(session->graph.elements[id].ops->name, "filter")) {
+			const struct graph_element *filter = &session->graph.elements[id];
+			uint32_t d = 0;
+
+			while (d < filter->dep_count && !(filter->deps[d].type & GRAPH_BUILD))
+				d++;
+			if (d == filter->dep_count)
+				break;
+			id = filter->deps[d].element;
+		}
+		if (id != session->targets.ids[i]) {
+			_cleanup_free_ char *text = xasprintf("Element '%s' redirected to '%s'", name,
+							      session->graph.elements[id].name);
+
+			session_say(session, SESSION_MESSAGE_INFO, text, NULL);
+		}
+		if (set_add(&found, id))
+			session_ids_add(ret, id);
+	}
+	set_release(&found);
+}
+
 /* "tar source at elements/a.bst [line 3 column 2]", as the peer names a source. */
 static void add_source(struct buf *out, const struct graph_source *source)
 {

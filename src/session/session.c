@@ -14,6 +14,10 @@ static const struct command commands[SESSION_COMMANDS_COUNT] = {
 	[SESSION_SHOW] = { session_show, NULL },
 	[SESSION_SOURCE_FETCH] = { session_source_fetch, NULL },
 	[SESSION_SOURCE_CHECKOUT] = { session_source_checkout, NULL },
+	[SESSION_WORKSPACE_OPEN] = { session_workspace_open, NULL },
+	[SESSION_WORKSPACE_CLOSE] = { session_workspace_close, NULL },
+	[SESSION_WORKSPACE_RESET] = { session_workspace_reset, NULL },
+	[SESSION_WORKSPACE_LIST] = { session_workspace_list, NULL },
 	[SESSION_ARTIFACT_CHECKOUT] = { session_artifact_checkout, NULL },
 	[SESSION_ARTIFACT_SHOW] = { session_artifact_show, NULL },
 	[SESSION_ARTIFACT_DELETE] = { session_artifact_delete, NULL },
@@ -62,6 +66,26 @@ void session_ids_release(struct session_ids *list)
 	*list = (struct session_ids){ 0 };
 }
 
+void session_unload(struct session *session)
+{
+	state_free(session->state);
+	session->state = NULL;
+	keys_free(session->keys);
+	session->keys = NULL;
+	free(session->all_keys);
+	session->all_keys = NULL;
+	if (session->graph.frozen)
+		graph_thaw(&session->graph); /* the loader has tables of its own in there */
+	project_loader_free(session->loader);
+	session->loader = NULL;
+	graph_release(&session->graph);
+	graph_init(&session->graph);
+	session_ids_release(&session->targets);
+	session_ids_release(&session->except);
+	session->artifact_names = (struct session_strings){ 0 };
+	session->artifacts = NULL;
+}
+
 void session_release(struct session *session)
 {
 	if (session->cas && session->cas_session)
@@ -70,18 +94,11 @@ void session_release(struct session *session)
 		(void)cas_statcache_save(session->statcache);
 	cas_statcache_free(session->statcache);
 	cas_free(session->cas);
-	state_free(session->state);
-	keys_free(session->keys);
-	free(session->all_keys);
+	session_unload(session);
 	graph_walk_release(&session->walk);
-	if (session->graph.frozen)
-		graph_thaw(&session->graph); /* the loader has tables of its own in there */
-	project_loader_free(session->loader);
 	graph_release(&session->graph);
 	if (session->has_context)
 		project_context_release(&session->context);
-	session_ids_release(&session->targets);
-	session_ids_release(&session->except);
 	arena_release(&session->arena);
 	diag_release(&session->diag);
 }

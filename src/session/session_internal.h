@@ -69,11 +69,17 @@ enum session_load_flags {
 };
 /* Loads the request's targets and computes keys.  Afterwards graph is frozen, targets and except are filled. */
 int session_load(struct session *session, unsigned flags);
+/* The project alone, without any element, and without a word. */
+int session_load_project(struct session *session);
+/* Forgets all that was loaded and loads other targets; session->request has them from then on. */
+int session_reload(struct session *session, const struct session_strings *targets, unsigned flags);
 /* junctions.c: fetches and stages what loading needs (PROJECT_NEEDS) and goes on loading until it is done. */
 int session_junctions(struct session *session);
 /* The store (and, for commands that write, a session marker with crash recovery). */
 int session_open_cache(struct session *session, bool writes);
 void session_release(struct session *session);
+/* Loader, graph, keys and state: as before session_load. */
+void session_unload(struct session *session);
 
 /* artifact_targets.c: makes graph elements of artifact names, before the graph is frozen; their keys afterwards. */
 int session_artifact_targets(struct session *session);
@@ -92,6 +98,8 @@ bool session_directory_empty(const char *path);
 
 /* The elements of --deps, in the peer's order, minus --except. */
 int session_select(struct session *session, enum session_deps deps, struct session_ids *ret);
+/* The targets, each element that only shows another one's files (filter) replaced by that one. */
+void session_redirect(struct session *session, struct session_ids *ret);
 /* Error with all elements listed whose sources have no ref ("inconsistent-pipeline"), or 0. */
 int session_assert_consistent(struct session *session, const struct session_ids *ids);
 
@@ -109,8 +117,9 @@ int session_read_artifact(struct session *session, struct arena *arena, uint32_t
 
 /* --- build.c --- */
 
-/* For commands that need sources: makes it so that the sources of all these are in the store, in state too. */
-int session_need_sources(struct session *session, const struct session_ids *ids);
+/* For commands that need sources: makes it so that the sources of all these are in the store, in state too; their
+ * originals on disk as well, if wanted. */
+int session_need_sources(struct session *session, const struct session_ids *ids, bool originals);
 
 /* --- source_scripts.c --- */
 
@@ -144,6 +153,7 @@ void session_heading(struct session *session, const struct session_ids *elements
 typedef int session_command_fn(struct session *session);
 session_command_fn session_show, session_build, session_artifact_checkout, session_artifact_log,
 	session_artifact_list_contents, session_artifact_show, session_artifact_delete, session_source_fetch,
-	session_source_checkout;
+	session_source_checkout, session_workspace_open, session_workspace_close, session_workspace_reset,
+	session_workspace_list;
 
 #endif

@@ -78,7 +78,7 @@ static int run(struct session *session, struct session_ids *ids, const char *loc
 	int r = session_select(session, (enum session_deps)session->request->deps, ids);
 
 	if (r == 0)
-		r = session_need_sources(session, ids);
+		r = session_need_sources(session, ids, false);
 	if (r == 0) {
 		r = cas_tree_new(&tree, session->cas, NULL);
 		if (r < 0)

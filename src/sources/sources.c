@@ -144,6 +144,19 @@ int sources_have_originals(struct sources_context *ctx)
 	return 1;
 }
 
+bool sources_lack_originals(struct sources_context *ctx)
+{
+	const struct graph_element *element = &ctx->graph->elements[ctx->element];
+
+	for (uint32_t i = 0; i < element->source_count; i++) {
+		const struct sources_ops *ops = find_ops(element->sources[i].ops->name);
+
+		if (!ops || (ops->have && !ops->have(ctx, &element->sources[i])))
+			return true;
+	}
+	return false;
+}
+
 /* ---- making the tree ---- */
 
 static int bring_original(struct sources_context *ctx, const struct sources_ops *ops, const struct graph_source *source,

@@ -56,6 +56,8 @@ bool sources_key(const struct graph_source *source, struct key *ret);
 int sources_cached(struct cas *cas, const struct graph *graph, uint32_t element, struct digest *ret);
 /* Could it be made without the network: each source in the cache or its original on disk?  1 or 0. */
 int sources_have_originals(struct sources_context *ctx);
+/* Must something be downloaded to have every source's original on disk, whatever is in the cache? */
+bool sources_lack_originals(struct sources_context *ctx);
 
 enum {
 	SOURCES_ORIGINAL = 1, /* fetch the original locations even if trees are cached (bst source fetch --... originals) */
