@@ -470,7 +470,7 @@ static const struct cli_command main_commands[] = {
 			 "Put '--' before a COMMAND that has options of its own:\n\n"
 			 "\b\n"
 			 "    shell example.bst -- df -h",
-	  .options = shell_options, .arguments = shell_arguments },
+	  .options = shell_options, .arguments = shell_arguments, .built = true },
 	{ .name = "show", .id = SESSION_SHOW, .summary = "Show elements in the pipeline", .description = show_description,
 	  .options = show_options, .arguments = elements_argument, .deps = SESSION_DEPS_ALL, .built = true },
 	{ .name = "source", .summary = "Manipulate sources for an element",

@@ -238,7 +238,7 @@ static void log_environment(struct build *build)
 static int make_sandbox(struct build *build, struct diag *diag)
 {
 	struct sandbox_spec spec = { .config = &build->element->sandbox,
-				     .marked = build->marked,
+				     .marked = arena_memdup(build->job->arena, build->marked, sizeof(build->marked)),
 				     .marked_count = build->marked_count,
 				     .keep_mtimes = build->element->workspace != NULL };
 	int r = sandbox_new(&build->sandbox, build->job->sandbox_host, &spec, diag);
@@ -327,22 +327,75 @@ static int assemble(struct build *build, struct diag *diag)
 	return collect(build, path, r, diag);
 }
 
-static int run(struct build *build, struct diag *diag)
+static int prepare(struct build *build, struct diag *diag)
 {
 	int r = 0;
 
 	if (build->kind->configure)
 		r = build->kind->configure(build, diag);
-	if (r >= 0)
-		r = make_sandbox(build, diag);
+	return r < 0 ? r : make_sandbox(build, diag);
+}
+
+static int stage(struct build *build, struct diag *diag)
+{
+	int r = build->kind->stage ? build->kind->stage(build, diag) : 0;
+
+	return r == ELEMENTS_FAILED ? -EIO : r; /* integration failed: nothing of this is cached */
+}
+
+static int run(struct build *build, struct diag *diag)
+{
+	int r = prepare(build, diag);
+
 	if (r < 0)
 		return r;
 	log_environment(build);
-	if (build->kind->stage)
-		r = build->kind->stage(build, diag);
-	if (r == ELEMENTS_FAILED) /* integration failed: nothing of this is cached */
-		return -EIO;
+	r = stage(build, diag);
 	return r < 0 ? r : assemble(build, diag);
+}
+
+static int begin_build(struct build *build, struct diag *diag)
+{
+	const struct elements_job *job = build->job;
+
+	build->kind = find_kind(build->element->ops->name);
+	if (!build->kind)
+		return diag_set(diag, "element", NULL, "Elements of kind '%s' cannot be built by this version",
+				build->element->ops->name);
+	build->by_id = build_all(build);
+	if (job->dep_count)
+		qsort(build->by_id, job->dep_count, sizeof *build->by_id, by_element);
+	build->overlaps = overlaps_new(job);
+	sandbox_host_set_check(job->sandbox_host, job->hooks.check, job->hooks.data);
+	return 0;
+}
+
+static void end_build(struct build *build)
+{
+	sandbox_host_set_check(build->job->sandbox_host, NULL, NULL);
+	overlaps_free(build->overlaps);
+	graph_walk_release(&build->walk);
+}
+
+int elements_prepare(const struct elements_job *job, struct elements_prepared *ret, struct diag *diag)
+{
+	struct elements_result result = { 0 };
+	struct build build = { .job = job, .element = &job->graph->elements[job->element], .result = &result };
+	int r = begin_build(&build, diag);
+
+	*ret = (struct elements_prepared){ .cwd = "/" };
+	if (r < 0)
+		return r;
+	r = prepare(&build, diag);
+	if (r >= 0)
+		r = stage(&build, diag);
+	ret->sandbox = build.sandbox;
+	ret->environment = build.environment;
+	ret->environment_count = build.environment_count;
+	if (build.cwd)
+		ret->cwd = build.cwd;
+	end_build(&build);
+	return MIN(r, 0);
 }
 
 int elements_build(const struct elements_job *job, struct elements_result *ret, struct diag *diag)
@@ -352,21 +405,13 @@ int elements_build(const struct elements_job *job, struct elements_result *ret, 
 
 	memset(ret, 0, sizeof *ret);
 	ret->public_data = build.element->public_data;
-	build.kind = find_kind(build.element->ops->name);
-	if (!build.kind)
-		return diag_set(diag, "element", NULL, "Elements of kind '%s' cannot be built by this version",
-				build.element->ops->name);
-	build.by_id = build_all(&build);
-	if (job->dep_count)
-		qsort(build.by_id, job->dep_count, sizeof *build.by_id, by_element);
-	build.overlaps = overlaps_new(job);
-	sandbox_host_set_check(job->sandbox_host, job->hooks.check, job->hooks.data);
+	r = begin_build(&build, diag);
+	if (r < 0)
+		return r;
 	r = run(&build, diag);
 	if (r != 0 && diag)
 		diag_element(diag, build.element->full_name);
 	sandbox_free(build.sandbox);
-	sandbox_host_set_check(job->sandbox_host, NULL, NULL);
-	overlaps_free(build.overlaps);
-	graph_walk_release(&build.walk);
+	end_build(&build);
 	return r;
 }

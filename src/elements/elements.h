@@ -99,6 +99,16 @@ int elements_build(const struct elements_job *job, struct elements_result *ret, 
 
 /* ---- pieces that other jobs need (checkout, shell, list-contents) ---- */
 
+/* Configures and stages a build, with integration, and stops before its commands.  The caller frees the sandbox, also when
+ * this fails (NULL then, or half staged); texts live in job->arena and the graph. */
+struct elements_prepared {
+	struct sandbox *sandbox;
+	const struct graph_pair *environment; /* as configured for the sandbox, sorted by name */
+	uint32_t environment_count;           /* 0: the kind configures none */
+	const char *cwd;
+};
+int elements_prepare(const struct elements_job *job, struct elements_prepared *ret, struct diag *diag);
+
 /* Merges artifacts into tree at location, in the order given, warns about overlaps and unstaged files as the peer does.
  * job: graph, element (on whose behalf), cas, hooks, arena are used; deps: what is staged. */
 int elements_stage(const struct elements_job *job, struct cas_tree *tree, const struct elements_dep *deps,

@@ -137,6 +137,8 @@ static int prepare_tree(struct sandbox *sandbox, const struct sandbox_batch *bat
 		r = make_directory(sandbox, needed[i], read_only, diag);
 	for (uint32_t i = 0; r >= 0 && i < sandbox->spec.marked_count; i++)
 		r = make_directory(sandbox, sandbox->spec.marked[i], read_only, diag);
+	if (r >= 0 && batch->shell)
+		r = sandbox_mount_points(sandbox, batch->shell, diag);
 	if (r >= 0 && read_only)
 		r = cas_tree_set_read_only(sandbox->tree, "", CAS_READ_ONLY);
 	return r;
@@ -264,28 +266,39 @@ static void mount_args(const struct sandbox *sandbox, const struct sandbox_batch
 /* All but the command itself, NUL-separated, for `--args`: environments may be larger than one argument may be. */
 static void option_args(const struct sandbox *sandbox, const struct sandbox_batch *batch, struct buf *args)
 {
-	static const char *const fixed[] = { "--unshare-pid", "--die-with-parent", "--unshare-net", "--unshare-uts",
-					     "--hostname", "buildbox", "--unshare-ipc", "--unshare-user",
+	static const char *const fixed[] = { "--unshare-pid", "--die-with-parent", "--unshare-ipc", "--unshare-user",
 					     "--cap-drop", "ALL", "--clearenv" };
+	static const char *const alone[] = { "--unshare-net", "--unshare-uts", "--hostname", "buildbox" };
 	const struct graph_sandbox *config = sandbox->spec.config;
+	bool open = batch->shell && batch->shell->open;
 	const struct sandbox_command *first = &batch->first;
 	char id[24];
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		arg(args, fixed[i]);
+	for (size_t i = 0; !open && i < ARRAY_SIZE(alone); i++)
+		arg(args, alone[i]);
 	mount_args(sandbox, batch, args);
 	arg(args, "--uid");
-	snprintf(id, sizeof id, "%" PRId64, config && config->build_uid > 0 ? config->build_uid : 0);
+	snprintf(id, sizeof id, "%" PRId64, open ? (int64_t)geteuid() : config && config->build_uid > 0 ? config->build_uid : 0);
 	arg(args, id);
 	arg(args, "--gid");
-	snprintf(id, sizeof id, "%" PRId64, config && config->build_gid > 0 ? config->build_gid : 0);
+	snprintf(id, sizeof id, "%" PRId64, open ? (int64_t)getegid() : config && config->build_gid > 0 ? config->build_gid : 0);
 	arg(args, id);
 	for (uint32_t i = 0; i < first->environment_count; i++)
 		if (!str_eq(first->environment[i].name, "PWD"))
 			arg3(args, "--setenv", first->environment[i].name, first->environment[i].value);
 	arg3(args, "--setenv", "PWD", first->cwd);
 	arg3(args, "--proc", "/proc", "--tmpfs");
-	arg3(args, "/tmp", "--dev", "/dev");
+	arg(args, "/tmp");
+	if (batch->shell) {
+		arg3(args, "--dev-bind", "/dev", "/dev");
+		for (uint32_t i = 0; i < batch->shell->mount_count; i++)
+			arg3(args, "--dev-bind", batch->shell->mounts[i].source, batch->shell->mounts[i].target);
+	} else {
+		arg(args, "--dev");
+		arg(args, "/dev");
+	}
 	arg(args, "--chdir");
 	arg(args, first->cwd);
 }
@@ -312,15 +325,32 @@ static bool wants_linux32(const struct sandbox *sandbox)
 	       str_eq(uts.machine, "x86_64");
 }
 
+enum { BWRAP_ARGS = 5 }; /* before the command */
+
+/* bubblewrap and what it runs: the script, or the shell's command. */
+static char **make_argv(const struct sandbox_batch *batch, char *args_number, char *status_number)
+{
+	const char *const script[] = { "sh", "-c", "-e", batch->script.data };
+	const char *const *command = batch->shell ? batch->first.argv : script;
+	uint32_t count = batch->shell ? batch->first.argc : ARRAY_SIZE(script);
+	char **argv = xcalloc(count + BWRAP_ARGS + 1u, sizeof(*argv));
+
+	argv[0] = (char *)"bwrap";
+	argv[1] = (char *)"--args";
+	argv[2] = args_number;
+	argv[3] = (char *)"--json-status-fd";
+	argv[4] = status_number;
+	memcpy(argv + BWRAP_ARGS, command, count * sizeof(*argv));
+	return argv;
+}
+
 static int spawn(struct sandbox *sandbox, const struct sandbox_batch *batch, struct diag *diag)
 {
 	_cleanup_buf_ struct buf args = BUF_INIT;
 	_cleanup_close_ int args_fd = -1, status_write = -1;
 	char args_number[12], status_number[12];
-	char *argv[] = { (char *)"bwrap", (char *)"--args", args_number, (char *)"--json-status-fd", status_number,
-			 (char *)"sh", (char *)"-c", (char *)"-e", batch->script.data, NULL };
-	struct sandbox_spawn how = { sandbox->host->mode, sandbox->layers.count, sandbox->host->bwrap, argv,
-				     sandbox->scratch_fd };
+	struct sandbox_spawn how = { .mode = sandbox->host->mode, .layer_count = sandbox->layers.count,
+				     .bwrap = sandbox->host->bwrap, .scratch_fd = sandbox->scratch_fd };
 	int pipe_fds[2];
 	pid_t pid;
 
@@ -337,7 +367,10 @@ static int spawn(struct sandbox *sandbox, const struct sandbox_batch *batch, str
 	how.status_fd = status_write;
 	how.log_fd = sandbox->log_fd;
 	how.linux32 = wants_linux32(sandbox);
+	how.shell = batch->shell != NULL;
+	how.argv = make_argv(batch, args_number, status_number);
 	pid = sandbox_spawn(&how);
+	free(how.argv);
 	if (pid < 0)
 		return diag_errno(diag, "sandbox", NULL, (int)-pid, "Failed to start the sandbox");
 	sandbox->pid = pid;
@@ -351,6 +384,7 @@ static int spawn(struct sandbox *sandbox, const struct sandbox_batch *batch, str
 int sandbox_start(struct sandbox *sandbox, const struct sandbox_batch *batch, int log_fd, struct diag *diag)
 {
 	int64_t start = util_now_us();
+	struct sandbox_command wanted;
 	int r;
 
 	assert(sandbox->pid == 0);
@@ -361,15 +395,17 @@ int sandbox_start(struct sandbox *sandbox, const struct sandbox_batch *batch, in
 		r = sandbox_host_check(sandbox->host, sandbox->spec.config, diag);
 	if (r < 0)
 		return r;
-	if (!has_command(sandbox, &(struct sandbox_command){ .argv = (const char *const[]){ "sh" },
-							      .argc = 1,
-							      .cwd = batch->first.cwd,
-							      .environment = batch->first.environment,
-							      .environment_count = batch->first.environment_count })) {
-		diag_set(diag, "sandbox", "missing-command", "Staged artifacts do not provide command 'sh'");
+	wanted = (struct sandbox_command){ .argv = batch->shell ? batch->first.argv : (const char *const[]){ "sh" },
+					   .argc = 1,
+					   .cwd = batch->first.cwd,
+					   .environment = batch->first.environment,
+					   .environment_count = batch->first.environment_count };
+	if (!has_command(sandbox, &wanted)) {
+		diag_set(diag, "sandbox", "missing-command", "Staged artifacts do not provide command '%s'", wanted.argv[0]);
 		return SANDBOX_COMMAND_MISSING;
 	}
 	sandbox->read_only = batch->root_read_only;
+	sandbox->shell = batch->shell != NULL;
 	sandbox->killed = false;
 	r = prepare_tree(sandbox, batch, diag);
 	if (r >= 0)
@@ -480,7 +516,7 @@ static int judge(struct sandbox *sandbox, struct sandbox_result *ret, struct dia
 		return diag_set(diag, "sandbox", NULL, "bubblewrap failed; the log has its message");
 	ret->exit_code = code;
 	ret->outcome = code == 0 ? SANDBOX_SUCCESS : SANDBOX_COMMAND_FAILED;
-	if (code != 0)
+	if (code != 0 && !sandbox->shell)
 		find_label(sandbox, ret);
 	return 0;
 }
@@ -572,7 +608,7 @@ int sandbox_finish(struct sandbox *sandbox, struct sandbox_result *ret, struct d
 	ret->run_us = ended - sandbox->started_us;
 	read_status(sandbox);
 	r = judge(sandbox, ret, diag);
-	if (r >= 0 && ret->outcome != SANDBOX_KILLED)
+	if (r >= 0 && ret->outcome != SANDBOX_KILLED && !sandbox->shell)
 		r = capture_all(sandbox, ret, diag);
 	end_batch(sandbox);
 	ret->capture_us = util_now_us() - ended;

@@ -89,7 +89,19 @@ struct sandbox_command {
 	uint32_t environment_count;
 };
 
+/* A batch that is a shell: one command as it is, on the caller's own standard descriptors and terminal, in its session, so
+ * that job control works.  The host's devices are all there.  Nothing of what it changes is captured. */
+struct sandbox_mount {
+	const char *source, *target; /* absolute; target is made if the tree has nothing there */
+};
+struct sandbox_shell {
+	bool open; /* with the host's network and name, and the caller's user and group */
+	const struct sandbox_mount *mounts;
+	uint32_t mount_count;
+};
+
 struct sandbox_batch {
+	const struct sandbox_shell *shell; /* run `first` in this way; NULL: run the script */
 	bool root_read_only;
 	struct buf script;            /* the shell script so far */
 	struct buf labels;            /* labels of the commands, one per line */

@@ -61,7 +61,7 @@ struct sandbox {
 	pid_t pid;                    /* 0: none */
 	int pidfd, status_fd, log_fd;
 	off_t log_start;
-	bool read_only, killed;
+	bool read_only, killed, shell;
 	enum sandbox_way way;
 	struct buf status;            /* what came through status_fd */
 	struct buf label;             /* of the failed command */
@@ -70,6 +70,9 @@ struct sandbox {
 
 /* ---- batch.c ---- */
 const char *sandbox_environment_get(const struct sandbox_command *command, const char *name);
+
+/* ---- shell.c ---- */
+int sandbox_mount_points(struct sandbox *sandbox, const struct sandbox_shell *shell, struct diag *diag);
 
 /* ---- host.c ---- */
 int sandbox_host_prepare(struct sandbox_host *host, struct diag *diag); /* directories, probe, sweep; once */
@@ -121,7 +124,7 @@ struct sandbox_spawn {
 	const char *bwrap;
 	char **argv;
 	int scratch_fd, args_fd, status_fd, log_fd;
-	bool linux32;
+	bool linux32, shell; /* shell: standard descriptors, signals' session and terminal as they are */
 };
 pid_t sandbox_spawn(const struct sandbox_spawn *spawn);
 

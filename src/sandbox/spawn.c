@@ -37,7 +37,8 @@ static void set_descriptors(const struct sandbox_spawn *spawn)
 {
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(spawn->log_fd, 1) < 0 || dup2(spawn->log_fd, 2) < 0)
+	if (!spawn->shell &&
+	    (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(spawn->log_fd, 1) < 0 || dup2(spawn->log_fd, 2) < 0))
 		fail(spawn->status_fd, "descriptors", errno);
 	syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (fcntl(spawn->args_fd, F_SETFD, 0) < 0 || fcntl(spawn->status_fd, F_SETFD, 0) < 0)
@@ -52,7 +53,8 @@ static NORETURN void child(const struct sandbox_spawn *spawn, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(125);
-	setsid(); /* a terminal's ^C is the session's to handle */
+	if (!spawn->shell)
+		setsid(); /* a terminal's ^C is the session's to handle */
 	reset_signals();
 	umask(022);
 	if (fchdir(spawn->scratch_fd) < 0) /* before the namespaces: descriptors stay in the one they came from */

@@ -10,19 +10,13 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "elements/elements.h"
-#include "jobs/jobs.h"
+#include "session/staging.h"
 #include "session/tarball.h"
 
 struct checkout {
 	struct session *session;
-	uint32_t target;
-	const char *location;      /* directory, or NULL with --tar */
-	struct session_ids ids;    /* what is staged */
-	struct elements_dep *deps; /* the same, as room elements wants it */
-	struct sandbox_host *host;
-	struct sandbox *sandbox;
-	struct elements_job job;
+	const char *location; /* directory, or NULL with --tar */
+	struct session_staging staging;
 };
 
 bool session_directory_empty(const char *path)
@@ -81,131 +75,11 @@ static int find_location(struct checkout *checkout)
 	if (!checkout->location) {
 		_cleanup_free_ char *cwd = getcwd(NULL, 0);
 
-		name = request->targets.count ? request->targets.items[0] : session->graph.elements[checkout->target].full_name;
+		name = request->targets.count ? request->targets.items[0] : session->graph.elements[checkout->staging.target].full_name;
 		len = strlen(name) - (str_ends(name, ".bst") ? 4 : 0);
 		checkout->location = arena_printf(&session->arena, "%s/%.*s", cwd ? cwd : ".", (int)len, name);
 	}
 	return session_check_location(session, checkout->location);
-}
-
-static int uncached(struct session *session)
-{
-	int r = diag_set(&session->diag, "stream", "uncached-checkout-attempt",
-			 "Error while staging dependencies into a sandbox: 'No artifacts to stage'");
-
-	diag_detail(&session->diag, "No artifacts have been cached yet for that element\n"
-				    "Try building the element first with `bst build`\n");
-	return r;
-}
-
-/* Takes what is to be staged from state; all of it must be cached. */
-static int take_deps(struct checkout *checkout)
-{
-	struct session *session = checkout->session;
-
-	checkout->deps = ARENA_ARRAY(&session->arena, struct elements_dep, checkout->ids.count + 1u);
-	for (uint32_t i = 0; i < checkout->ids.count; i++) {
-		uint32_t id = checkout->ids.ids[i];
-		const struct state_element *state = state_get(session->state, id);
-		struct elements_dep *dep = &checkout->deps[i];
-		int r;
-
-		if (state->artifact.outcome != STATE_ARTIFACT_SUCCESS && state->artifact.outcome != STATE_ARTIFACT_FAILURE)
-			return uncached(session);
-		*dep = (struct elements_dep){ .element = id, .files = state->artifact.files, .key = state->artifact.strong_key };
-		dep->has_files = state_digest_known(&dep->files);
-		r = jobs_public_data(session->cas, &state->artifact, &session->arena, &dep->public_data, &session->diag);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static void on_message(void *data, enum elements_message type, uint32_t element, bool keyless, const char *brief,
-		       const char *detail, int64_t elapsed_us)
-{
-	static const enum session_message_type types[] = {
-		[ELEMENTS_START] = SESSION_MESSAGE_START, [ELEMENTS_SUCCESS] = SESSION_MESSAGE_SUCCESS,
-		[ELEMENTS_FAILURE] = SESSION_MESSAGE_FAIL, [ELEMENTS_STATUS] = SESSION_MESSAGE_STATUS,
-		[ELEMENTS_INFO] = SESSION_MESSAGE_INFO, [ELEMENTS_WARN] = SESSION_MESSAGE_WARN,
-		[ELEMENTS_LOG] = SESSION_MESSAGE_LOG,
-	};
-	struct checkout *checkout = data;
-
-	(void)keyless;
-	session_tell(checkout->session, types[type], brief, detail, element, elapsed_us);
-}
-
-static void make_job(struct checkout *checkout)
-{
-	struct session *session = checkout->session;
-
-	checkout->job = (struct elements_job){
-		.graph = &session->graph,
-		.element = checkout->target,
-		.cas = session->cas,
-		.sandbox_host = checkout->host,
-		.arena = &session->arena,
-		.deps = checkout->deps,
-		.dep_count = checkout->ids.count,
-		.log_fd = STDERR_FILENO,
-		.hooks = { checkout, on_message, NULL },
-	};
-}
-
-/* Artifacts into one tree.  Without integration it never becomes a file system before it is written out. */
-static int stage(struct checkout *checkout)
-{
-	struct session *session = checkout->session;
-	struct sandbox_host_options options = { .cas = session->cas };
-	struct sandbox_spec spec = { .config = &session->graph.elements[checkout->target].sandbox };
-	struct session_activity activity;
-	int r = sandbox_host_new(&checkout->host, &options, &session->diag);
-
-	if (r == 0)
-		r = sandbox_new(&checkout->sandbox, checkout->host, &spec, &session->diag);
-	if (r < 0)
-		return r;
-	make_job(checkout);
-	activity = session_begin(session, "Staging dependencies", checkout->target);
-	r = elements_stage(&checkout->job, sandbox_tree(checkout->sandbox), checkout->deps, checkout->ids.count, "/",
-			   &session->diag);
-	session_end(&activity, r >= 0);
-	return MIN(r, 0);
-}
-
-static int run_batch(struct checkout *checkout, struct sandbox_batch *batch)
-{
-	struct session *session = checkout->session;
-	struct sandbox_result result;
-	int r = sandbox_start(checkout->sandbox, batch, STDERR_FILENO, &session->diag);
-
-	if (r == SANDBOX_NOTHING || r < 0)
-		return MIN(r, 0);
-	if (r == SANDBOX_SUCCESS)
-		r = sandbox_finish(checkout->sandbox, &result, &session->diag);
-	if (r == SANDBOX_SUCCESS || r < 0)
-		return MIN(r, 0);
-	if (r != SANDBOX_COMMAND_MISSING)
-		diag_set(&session->diag, "stream", NULL, "Error while staging dependencies into a sandbox: '%s'",
-			 "Command failed");
-	return -EINVAL;
-}
-
-static int integrate(struct checkout *checkout)
-{
-	struct session *session = checkout->session;
-	struct sandbox_batch batch = SANDBOX_BATCH_INIT;
-	struct session_activity activity = session_begin(session, "Integrating sandbox", checkout->target);
-	int r = elements_integrate(&checkout->job, &batch, checkout->deps, checkout->ids.count, &session->diag);
-
-	if (r >= 0 && batch.any)
-		r = sandbox_staged(checkout->sandbox, &session->diag);
-	if (r >= 0 && batch.any)
-		r = run_batch(checkout, &batch);
-	sandbox_batch_release(&batch);
-	session_end(&activity, r >= 0);
-	return MIN(r, 0);
 }
 
 static int export_directory(struct checkout *checkout, const struct digest *tree)
@@ -214,7 +88,7 @@ static int export_directory(struct checkout *checkout, const struct digest *tree
 	bool hardlinks = session->request->hardlinks;
 	struct cas_checkout options = { .flags = hardlinks ? CAS_CHECKOUT_HARDLINK : 0 };
 	_cleanup_free_ char *text = xasprintf("Checking out files in '%s'", checkout->location);
-	struct session_activity activity = session_begin(session, text, checkout->target);
+	struct session_activity activity = session_begin(session, text, checkout->staging.target);
 	int r = cas_checkout(session->cas, tree, AT_FDCWD, checkout->location, &options, &session->diag);
 
 	session_end(&activity, r >= 0);
@@ -224,7 +98,7 @@ static int export_directory(struct checkout *checkout, const struct digest *tree
 static int export_tar(struct checkout *checkout, const struct digest *tree)
 {
 	struct session *session = checkout->session;
-	struct session_activity activity = session_begin(session, "Creating tarball", checkout->target);
+	struct session_activity activity = session_begin(session, "Creating tarball", checkout->staging.target);
 	int r = session_tarball(session, tree, "./", session->request->tar, session->request->compression);
 
 	session_end(&activity, r >= 0);
@@ -235,21 +109,24 @@ static int run(struct checkout *checkout)
 {
 	struct session *session = checkout->session;
 	const struct session_request *request = session->request;
+	struct session_staging *staging = &checkout->staging;
 	struct digest tree;
 	int r = find_location(checkout);
 
 	if (r == 0)
-		r = session_select(session, (enum session_deps)request->deps, &checkout->ids);
+		r = session_select(session, (enum session_deps)request->deps, &staging->ids);
 	if (r == 0)
-		r = session_query(session, &checkout->ids, false);
+		r = session_query(session, &staging->ids, false);
 	if (r == 0)
-		r = take_deps(checkout);
+		r = session_staging_init(staging);
 	if (r == 0)
-		r = stage(checkout);
+		r = session_staging_deps(staging);
+	if (r == 0)
+		r = session_staging_artifacts(staging);
 	if (r == 0 && request->integrate)
-		r = integrate(checkout);
+		r = session_staging_integrate(staging);
 	if (r == 0) {
-		r = cas_tree_digest(sandbox_tree(checkout->sandbox), "", &tree);
+		r = cas_tree_digest(sandbox_tree(staging->sandbox), "", &tree);
 		if (r < 0)
 			return diag_errno(&session->diag, "cas", NULL, -r, "Could not store the tree to check out");
 	}
@@ -260,7 +137,7 @@ static int run(struct checkout *checkout)
 
 int session_artifact_checkout(struct session *session)
 {
-	struct checkout checkout = { .session = session };
+	struct checkout checkout = { .session = session, .staging = { .session = session } };
 	int r = session_load(session, SESSION_LOAD_ARTIFACTS | SESSION_LOAD_ONE);
 
 	if (r == 0 && session->targets.count != 1)
@@ -268,11 +145,9 @@ int session_artifact_checkout(struct session *session)
 	if (r == 0)
 		r = session_open_cache(session, true);
 	if (r == 0) {
-		checkout.target = session->targets.ids[0];
+		checkout.staging.target = session->targets.ids[0];
 		r = run(&checkout);
 	}
-	sandbox_free(checkout.sandbox);
-	sandbox_host_free(checkout.host);
-	session_ids_release(&checkout.ids);
+	session_staging_release(&checkout.staging);
 	return r;
 }

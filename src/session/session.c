@@ -13,6 +13,7 @@ static const struct command commands[SESSION_COMMANDS_COUNT] = {
 	[SESSION_BUILD] = { session_build, NULL },
 	[SESSION_SHOW] = { session_show, NULL },
 	[SESSION_SOURCE_FETCH] = { session_source_fetch, NULL },
+	[SESSION_SHELL] = { session_shell, "Error launching shell" },
 	[SESSION_SOURCE_CHECKOUT] = { session_source_checkout, NULL },
 	[SESSION_WORKSPACE_OPEN] = { session_workspace_open, NULL },
 	[SESSION_WORKSPACE_CLOSE] = { session_workspace_close, NULL },
@@ -78,6 +79,10 @@ void session_unload(struct session *session)
 		graph_thaw(&session->graph); /* the loader has tables of its own in there */
 	project_loader_free(session->loader);
 	session->loader = NULL;
+	if (session->statcache)
+		(void)cas_statcache_save(session->statcache);
+	cas_statcache_free(session->statcache);
+	session->statcache = NULL;
 	graph_release(&session->graph);
 	graph_init(&session->graph);
 	session_ids_release(&session->targets);
@@ -90,11 +95,8 @@ void session_release(struct session *session)
 {
 	if (session->cas && session->cas_session)
 		cas_session_end(session->cas, true);
-	if (session->statcache)
-		(void)cas_statcache_save(session->statcache);
-	cas_statcache_free(session->statcache);
-	cas_free(session->cas);
 	session_unload(session);
+	cas_free(session->cas);
 	graph_walk_release(&session->walk);
 	graph_release(&session->graph);
 	if (session->has_context)

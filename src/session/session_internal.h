@@ -154,6 +154,6 @@ typedef int session_command_fn(struct session *session);
 session_command_fn session_show, session_build, session_artifact_checkout, session_artifact_log,
 	session_artifact_list_contents, session_artifact_show, session_artifact_delete, session_source_fetch,
 	session_source_checkout, session_workspace_open, session_workspace_close, session_workspace_reset,
-	session_workspace_list;
+	session_workspace_list, session_shell;
 
 #endif
