@@ -446,13 +446,15 @@ static int check_not_included(struct loaded_project *project, const struct yaml_
 	return 0;
 }
 
-static int load_host_file(const struct yaml_node *node, struct project_host_file *ret, struct diag *diag)
+/* Environment variables are expanded in both paths. */
+static int load_host_file(struct arena *arena, const struct yaml_node *node, struct project_host_file *ret,
+			  struct diag *diag)
 {
 	int r;
 
 	*ret = (struct project_host_file){ 0 };
 	if (yaml_is_scalar(node)) {
-		ret->path = ret->host_path = node->text;
+		ret->path = ret->host_path = expand_environment(arena, node->text);
 		return 0;
 	}
 	if (!yaml_is_map(node))
@@ -463,6 +465,8 @@ static int load_host_file(const struct yaml_node *node, struct project_host_file
 	ret->host_path = ret->path;
 	if ((r = yaml_get_str(node, "host_path", &ret->host_path, diag)) < 0)
 		return r;
+	ret->path = expand_environment(arena, ret->path);
+	ret->host_path = expand_environment(arena, ret->host_path);
 	r = yaml_get_bool(node, "optional", &ret->optional, diag);
 	return r < 0 ? r : 0;
 }
@@ -493,7 +497,7 @@ static int load_shell(struct loaded_project *project, const struct yaml_node *co
 	info->shell_host_file_count = files ? files->count : 0;
 	info->shell_host_files = list = ARENA_ARRAY(arena, struct project_host_file, info->shell_host_file_count);
 	for (uint32_t i = 0; i < info->shell_host_file_count; i++)
-		if ((r = load_host_file(files->items[i], &list[i], diag)) < 0)
+		if ((r = load_host_file(arena, files->items[i], &list[i], diag)) < 0)
 			return r;
 	return 0;
 }
