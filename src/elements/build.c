@@ -359,9 +359,11 @@ static int begin_build(struct build *build, struct diag *diag)
 	const struct elements_job *job = build->job;
 
 	build->kind = find_kind(build->element->ops->name);
-	if (!build->kind)
-		return diag_set(diag, "element", NULL, "Elements of kind '%s' cannot be built by this version",
-				build->element->ops->name);
+	if (!build->kind) {
+		diag_set(diag, "element", NULL, "Elements of kind '%s' cannot be built by this version",
+			 build->element->ops->name);
+		return -EINVAL;
+	}
 	build->by_id = build_all(build);
 	if (job->dep_count)
 		qsort(build->by_id, job->dep_count, sizeof *build->by_id, by_element);
