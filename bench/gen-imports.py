@@ -15,6 +15,8 @@ def write(path, text):
 
 
 def main():
+    if not 2 <= len(sys.argv) <= 3 or any(word.startswith("-") for word in sys.argv[1:]):
+        raise SystemExit("usage: gen-imports.py DIR [COUNT]")
     top, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3000
     write(f"{top}/project.conf", "name: imports\nmin-version: 2.0\nelement-path: elements\n")
     names = []

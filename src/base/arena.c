@@ -16,6 +16,29 @@ struct arena_block {
 enum { HEADER_BYTES = 64, FIRST_BYTES = 64 << 10, MOST_BYTES = 2 << 20, PAGE_BYTES = 4096 };
 static_assert(sizeof(struct arena_block) <= HEADER_BYTES, "header fits");
 
+/* One first block that was given back, for the next short-lived arena of this thread: a small job has four of them. */
+static _Thread_local struct arena_block *spare;
+
+static struct arena_block *take_spare(void)
+{
+	struct arena_block *block = spare;
+
+	spare = NULL;
+	return block;
+}
+
+static struct arena_block *map_block(size_t size)
+{
+	/* Populated at once: a fault for every page would cost five times as much. */
+	struct arena_block *block = mmap(NULL, size, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS | (size <= (size_t)MOST_BYTES ? MAP_POPULATE : 0), -1, 0);
+
+	if (block == MAP_FAILED)
+		bug("out of memory (arena block of %zu bytes)", size);
+	block->size_bytes = size;
+	return block;
+}
+
 static void add_block(struct arena *arena, size_t need_bytes)
 {
 	size_t size = arena->head ? MIN(arena->head->size_bytes * 2, (size_t)MOST_BYTES) : (size_t)FIRST_BYTES;
@@ -24,13 +47,8 @@ static void add_block(struct arena *arena, size_t need_bytes)
 	need_bytes += HEADER_BYTES;
 	if (size < need_bytes)
 		size = (need_bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
-	/* Populated at once: a fault for every page would cost five times as much. */
-	block = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | (size <= (size_t)MOST_BYTES ? MAP_POPULATE : 0), -1, 0);
-	if (block == MAP_FAILED)
-		bug("out of memory (arena block of %zu bytes)", size);
+	block = size == (size_t)FIRST_BYTES && spare ? take_spare() : map_block(size);
 	block->prev = arena->head;
-	block->size_bytes = size;
 	arena->head = block;
 	arena->next = (char *)block + HEADER_BYTES;
 	arena->end = (char *)block + size;
@@ -121,13 +139,12 @@ char *arena_printf(struct arena *arena, const char *fmt, ...)
 	return out;
 }
 
-static void free_blocks(struct arena_block *block)
+static void free_block(struct arena_block *block, bool shown)
 {
-	while (block) {
-		struct arena_block *prev = block->prev;
+	if (!shown && !spare && block->size_bytes == (size_t)FIRST_BYTES)
+		spare = block;
+	else
 		munmap(block, block->size_bytes);
-		block = prev;
-	}
 }
 
 void arena_reset(struct arena *arena)
@@ -139,7 +156,7 @@ void arena_reset(struct arena *arena)
 	/* Keep the oldest, smallest block: a worker's memory must stay flat whatever one job needed. */
 	while (first->prev) {
 		struct arena_block *prev = first->prev;
-		munmap(first, first->size_bytes);
+		free_block(first, arena->shown);
 		first = prev;
 	}
 	arena->head = first;
@@ -150,7 +167,10 @@ void arena_reset(struct arena *arena)
 
 void arena_release(struct arena *arena)
 {
-	free_blocks(arena->head);
+	for (struct arena_block *block = arena->head, *prev; block; block = prev) {
+		prev = block->prev;
+		free_block(block, arena->shown);
+	}
 	*arena = (struct arena)ARENA_INIT;
 }
 
@@ -158,6 +178,7 @@ void arena_each_block(struct arena *arena, void (*fn)(void *start, size_t size_b
 {
 	struct arena_block *prev;
 
+	arena->shown = true;
 	for (struct arena_block *block = arena->head; block; block = prev) {
 		prev = block->prev; /* fn may make the block unreadable */
 		fn(block, block->size_bytes, data);

@@ -14,6 +14,7 @@ struct arena {
 	struct arena_block *head; /* newest block; private */
 	char *next, *end;         /* free part of head; private */
 	size_t total_bytes;       /* handed out so far */
+	bool shown;               /* arena_each_block: blocks may be protected, and are not reused; private */
 };
 #define ARENA_INIT { 0 }
 

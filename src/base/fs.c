@@ -84,8 +84,11 @@ int fs_write_file(int dirfd, const char *path, const void *data, size_t size_byt
 
 int fs_mkdir_p(int dirfd, const char *path, mode_t mode)
 {
-	_cleanup_free_ char *copy = xstrdup(path);
+	_cleanup_free_ char *copy = NULL;
 
+	if (mkdirat(dirfd, path, mode) == 0) /* mostly only the last one is new */
+		return 0;
+	copy = xstrdup(path);
 	for (char *at = copy + 1; *copy; at++) {
 		char was = *at;
 		struct stat st;

@@ -31,6 +31,7 @@ struct cas {
 	int64_t start_s;         /* CLOCK_REALTIME when opened or when the session began */
 	uint32_t temp_count;     /* names in cas/tmp */
 	uint32_t temp_random;
+	bool mode_sure;          /* temporaries get mode 0444 as they are made */
 	bool made[256];          /* objects/xx known to be there */
 	struct hashmap present;  /* blobs seen in this session; the value is their size + 1 */
 	struct hashmap complete; /* trees all of whose objects were seen */

@@ -258,12 +258,12 @@ int cas_temp(struct cas *cas, char ret[TEMP_NAME_BYTES])
 int cas_temp_commit(struct cas *cas, const char *temp, const struct digest *digest)
 {
 	char name[OBJECT_NAME_BYTES];
-	int r = cas_make_bucket(cas, digest->hash);
+	int r = 0;
 
 	cas_object_name(name, digest->hash);
-	if (r == 0 && renameat(cas->tmp_fd, temp, cas->objects_fd, name) < 0) {
+	if (renameat(cas->tmp_fd, temp, cas->objects_fd, name) < 0) {
 		r = -errno;
-		if (r == -ENOENT) { /* the bucket was removed meanwhile */
+		if (r == -ENOENT) { /* the first of its bucket, or the bucket was removed meanwhile */
 			cas->made[digest->hash[0]] = false;
 			r = cas_make_bucket(cas, digest->hash);
 			if (r == 0 && renameat(cas->tmp_fd, temp, cas->objects_fd, name) < 0)
@@ -277,16 +277,17 @@ int cas_temp_commit(struct cas *cas, const char *temp, const struct digest *dige
 	return r;
 }
 
-/* The umask may have taken read bits from a temporary. */
-static int finish_mode(int fd)
+/* The umask may have taken read bits from a temporary.  It does not change while we run: one look is enough. */
+static int finish_mode(struct cas *cas, int fd)
 {
 	struct stat st;
 
+	if (cas->mode_sure)
+		return 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if ((st.st_mode & 07777) != 0444 && fchmod(fd, 0444) < 0)
-		return -errno;
-	return 0;
+	cas->mode_sure = (st.st_mode & 07777) == 0444;
+	return !cas->mode_sure && fchmod(fd, 0444) < 0 ? -errno : 0;
 }
 
 int cas_put_known(struct cas *cas, const void *data, size_t len, const struct digest *digest)
@@ -302,7 +303,7 @@ int cas_put_known(struct cas *cas, const void *data, size_t len, const struct di
 		return fd;
 	r = fs_write_all(fd, data, len);
 	if (r == 0)
-		r = finish_mode(fd);
+		r = finish_mode(cas, fd);
 	if (r < 0) {
 		unlinkat(cas->tmp_fd, temp, 0);
 		return r;
@@ -372,7 +373,7 @@ int cas_writer_end(struct cas_writer *writer, const struct digest *expect, struc
 	writer->stream = NULL;
 	r = expect && !digest_eq(expect, &digest) ? -EBADMSG : cas_has(cas, &digest);
 	if (r == 0)
-		r = finish_mode(writer->fd);
+		r = finish_mode(cas, writer->fd);
 	else if (r > 0) { /* there already */
 		if (ret)
 			*ret = digest;

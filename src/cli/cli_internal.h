@@ -320,6 +320,7 @@ struct cli_frontend {
 	size_t held_newlines; /* at the end of show's output: dropped if nothing follows */
 	struct buf out, err;  /* not yet written */
 	int64_t err_written_us;
+	uint32_t running; /* jobs: while there are some, messages may wait for the next tick */
 	int log_fd; /* --log-file; -1: not open */
 	struct cli_failure *failures;
 	struct strmap failure_index;

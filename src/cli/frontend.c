@@ -63,7 +63,7 @@ static void emit(struct cli_frontend *f, const struct buf *text)
 {
 	buf_add(&f->err, buf_text(text), text->len);
 	log_text(f, buf_text(text), text->len);
-	bool wait = f->settings.throttle && f->status.n_jobs && f->err.len < PENDING_MAX_BYTES &&
+	bool wait = f->settings.throttle && f->running && f->err.len < PENDING_MAX_BYTES &&
 		    util_now_us() - f->err_written_us < PENDING_MAX_US;
 
 	if (!wait)
@@ -354,7 +354,10 @@ static void on_status(void *data, const struct session_status *status)
 
 static void on_job_started(void *data, const struct session_job *job)
 {
-	cli_status_start(&((struct cli_frontend *)data)->status, job);
+	struct cli_frontend *f = data;
+
+	f->running++;
+	cli_status_start(&f->status, job);
 }
 
 static void on_job_progress(void *data, uint32_t id, uint64_t current, uint64_t maximum)
@@ -364,7 +367,10 @@ static void on_job_progress(void *data, uint32_t id, uint64_t current, uint64_t 
 
 static void on_job_ended(void *data, uint32_t id)
 {
-	cli_status_end(&((struct cli_frontend *)data)->status, id);
+	struct cli_frontend *f = data;
+
+	f->running -= f->running > 0;
+	cli_status_end(&f->status, id);
 }
 
 static enum session_answer on_ask_interrupt(void *data)

@@ -114,7 +114,10 @@ static int on_wait(void *data, int pidfd)
 	struct build *build = data;
 	struct pollfd fd = { .fd = pidfd, .events = POLLIN };
 	int64_t start_us = util_now_us();
-	int r = worker_wait(build->job, &fd, 1, -1);
+	int r;
+
+	jobs_log_release(&build->log);
+	r = worker_wait(build->job, &fd, 1, -1);
 
 	build->job->command_us += util_now_us() - start_us;
 	return MIN(r, 0);
@@ -189,7 +192,7 @@ static int put_blobs(struct build *build, const struct elements_result *result, 
 	if (r == 0)
 		r = artifact_put_high_meta(cas, e->variables, e->variable_count, &artifact->high_meta);
 	if (r == 0)
-		r = cas_put_fd(cas, build->log.fd, &log->digest);
+		r = jobs_log_put(&build->log, cas, &log->digest);
 	if (r < 0)
 		return diag_errno(&build->job->diag, "cas", NULL, -r, "Could not store the artifact of %s", e->full_name);
 	artifact->has_public_data = artifact->has_low_meta = artifact->has_high_meta = true;
@@ -273,6 +276,7 @@ static int replay_failure(struct build *build)
 	for (uint32_t i = 0; i < artifact.log_count; i++)
 		if (cas_get(build->context->cas, &artifact.logs[i].digest, &text) < 0)
 			break;
+	jobs_log_release(&build->log);
 	(void)fs_write_all(build->log.fd, buf_text(&text), text.len);
 	diag_set(&job->diag, "element", "cached-failure", "%s", artifact.build_error);
 	if (*artifact.build_error_details)
@@ -323,7 +327,7 @@ int jobs_build(struct worker_job *job)
 	int r;
 
 	build.element = &build.context->graph->elements[job->element];
-	r = jobs_log_open(&build.log, job, "Build");
+	r = jobs_log_open(&build.log, job, "Build", !kinds_runs_commands(build.element));
 	if (r < 0)
 		return r;
 	if (state->artifact.outcome == STATE_ARTIFACT_FAILURE && !(job->flags & JOBS_RETRY_FAILED) && job->attempt == 1)

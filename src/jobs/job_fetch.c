@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "kinds/kinds.h"
 #include "sources/sources.h"
 
 struct fetch {
@@ -15,6 +16,7 @@ static int on_wait(void *data, struct pollfd *fds, nfds_t count, int64_t deadlin
 {
 	struct fetch *fetch = data;
 
+	jobs_log_release(&fetch->log);
 	return worker_wait(fetch->job, fds, count, deadline_us);
 }
 
@@ -69,11 +71,20 @@ static int fetch_element(struct fetch *fetch)
 	return r < 0 ? r : state_change_fetched(&job->changes, job->element, STATE_FETCHED_YES);
 }
 
+/* Nothing is downloaded or unpacked. */
+static bool all_local(const struct graph_element *element)
+{
+	for (uint32_t i = 0; i < element->source_count; i++)
+		if (!str_eq(element->sources[i].ops->name, "local"))
+			return false;
+	return true;
+}
+
 int jobs_fetch(struct worker_job *job)
 {
 	const struct jobs_context *context = job->context;
 	struct fetch fetch = { .job = job };
-	int r = jobs_log_open(&fetch.log, job, "Fetch");
+	int r = jobs_log_open(&fetch.log, job, "Fetch", all_local(&context->graph->elements[job->element]));
 
 	if (r < 0)
 		return r;

@@ -22,10 +22,17 @@ struct jobs_log {
 	const char *path;  /* in the job's arena */
 	const char *title; /* "Build": first and last line */
 	int64_t start_us;
+	bool held;         /* lines wait in `pending`: of a job so short that nobody could read them meanwhile */
+	struct buf pending; /* with held: all of the log so far */
 };
 
-/* Makes the file, writes its head and first line, sends START.  0, or -errno with job->diag. */
-int jobs_log_open(struct jobs_log *log, struct worker_job *job, const char *title);
+/* Makes the file, writes its head and first line, sends START.  held: lines and messages may be kept together until the job
+ * waits or ends (jobs_log_release).  0, or -errno with job->diag. */
+int jobs_log_open(struct jobs_log *log, struct worker_job *job, const char *title, bool held);
+/* What is held goes out, and nothing is held any more. */
+void jobs_log_release(struct jobs_log *log);
+/* Stores the log as it is now. */
+int jobs_log_put(struct jobs_log *log, struct cas *cas, struct digest *ret);
 /* One line (and detail) for the log file alone.  element: the one that speaks; keyless: without its key. */
 void jobs_log_line(struct jobs_log *log, enum wire_kind kind, uint32_t element, bool keyless, const char *text,
 		   const char *detail, int64_t elapsed_us);

@@ -66,21 +66,23 @@ void jobs_log_line(struct jobs_log *log, enum wire_kind kind, uint32_t element, 
 	static const char *const words[WIRE_KIND_END] = {
 		"DEBUG", "STATUS", "INFO", "WARNING", "ERROR", "BUG", "LOG", "START", "SUCCESS", "FAILURE", "SKIPPED",
 	};
-	_cleanup_buf_ struct buf line = BUF_INIT;
+	_cleanup_buf_ struct buf own = BUF_INIT;
+	struct buf *line = log->held ? &log->pending : &own;
 
-	add_elapsed(&line, elapsed_us);
-	buf_printf(&line, " %-7s ", words[kind]);
+	add_elapsed(line, elapsed_us);
+	buf_printf(line, " %-7s ", words[kind]);
 	if (!keyless) {
-		buf_addc(&line, '[');
-		add_key(&line, log, element);
-		buf_adds(&line, "] ");
+		buf_addc(line, '[');
+		add_key(line, log, element);
+		buf_adds(line, "] ");
 	}
-	buf_printf(&line, "%s: %s\n", log->context->graph->elements[element].name, text);
+	buf_printf(line, "%s: %s\n", log->context->graph->elements[element].name, text);
 	if (detail && *detail) {
-		buf_addc(&line, '\n');
-		add_indented(&line, detail);
+		buf_addc(line, '\n');
+		add_indented(line, detail);
 	}
-	(void)fs_write_all(log->fd, line.data, line.len);
+	if (!log->held)
+		(void)fs_write_all(log->fd, own.data, own.len);
 }
 
 void jobs_log_say(struct jobs_log *log, enum wire_kind kind, uint32_t element, bool keyless, const char *text,
@@ -104,6 +106,14 @@ static const char *make_path(struct jobs_log *log, const char *action, const str
 			    action, when);
 }
 
+static void add_head(struct jobs_log *log, const char *head)
+{
+	if (log->held)
+		buf_adds(&log->pending, head);
+	else
+		(void)fs_write_all(log->fd, head, strlen(head));
+}
+
 static int open_file(const char *path)
 {
 	int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, fd = open(path, flags, 0666);
@@ -119,13 +129,30 @@ static int open_file(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int jobs_log_open(struct jobs_log *log, struct worker_job *job, const char *title)
+void jobs_log_release(struct jobs_log *log)
+{
+	if (!log->held)
+		return;
+	(void)fs_write_all(log->fd, buf_text(&log->pending), log->pending.len);
+	buf_release(&log->pending);
+	log->held = false;
+	worker_hold(log->job, false);
+}
+
+int jobs_log_put(struct jobs_log *log, struct cas *cas, struct digest *ret)
+{
+	return log->held ? cas_put(cas, buf_text(&log->pending), log->pending.len, ret) : cas_put_fd(cas, log->fd, ret);
+}
+
+int jobs_log_open(struct jobs_log *log, struct worker_job *job, const char *title, bool held)
 {
 	char head[96];
 	struct tm now;
 	time_t t = time(NULL);
 
-	*log = (struct jobs_log){ .job = job, .context = job->context, .title = title, .start_us = util_now_us() };
+	*log = (struct jobs_log){ .job = job, .context = job->context, .title = title, .start_us = util_now_us(),
+				  .held = held };
+	worker_hold(job, held);
 	localtime_r(&t, &now);
 	log->path = make_path(log, jobs_types[job->type].name, &now);
 	log->fd = open_file(log->path);
@@ -133,7 +160,7 @@ int jobs_log_open(struct jobs_log *log, struct worker_job *job, const char *titl
 		return diag_errno(&job->diag, "app", NULL, -log->fd, "Could not make the log file %s", log->path);
 	job->log = log->path;
 	if (strftime(head, sizeof(head), "BuildStream 2.8.1 - %A, %d-%m-%Y at %H:%M:%S\n", &now))
-		(void)fs_write_all(log->fd, head, strlen(head));
+		add_head(log, head);
 	jobs_log_line(log, WIRE_START, job->element, false, title, NULL, -1);
 	worker_message(job, WIRE_START, title, NULL, log->path, -1);
 	return 0;
@@ -165,6 +192,9 @@ int jobs_log_close(struct jobs_log *log, int result)
 	} else if (result != -ECANCELED) {
 		say_failure(log, result, elapsed_us);
 	}
+	if (log->held) /* messages go with the result */
+		(void)fs_write_all(log->fd, buf_text(&log->pending), log->pending.len);
+	buf_release(&log->pending);
 	close_fd(steal_fd(&log->fd));
 	return result;
 }

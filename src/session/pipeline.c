@@ -20,6 +20,8 @@ static const struct {
 	[SCHED_BUILD] = { "Build", "Built", JOBS_BUILD },
 };
 
+enum { TICK_US = 100000 };
+
 struct run {
 	const struct session_pipeline *pipeline;
 	struct session *session;
@@ -77,6 +79,8 @@ static void on_message(void *data, const struct driver_job *job, const struct wi
 	name_element(session, job->element, task_hex, &out.task_element, &out.task_key);
 	name_element(session, message->element, hex, &out.element, &out.key);
 	session->frontend->message(session->frontend->data, &out);
+	if (session->request->globals.scheduler == SESSION_SCHEDULER_INLINE) /* no ticks while a job runs */
+		session->frontend->flush(session->frontend->data);
 }
 
 static void on_progress(void *data, const struct driver_job *job, const struct wire_progress *progress)
@@ -435,7 +439,7 @@ static int start(struct run *run)
 		.events = &events,
 		.data = run,
 		.interactive = session->request->globals.interactive,
-		.tick_us = session->request->globals.interactive ? 100000 : 0,
+		.tick_us = TICK_US, /* without a terminal too: messages are written in bundles meanwhile */
 	};
 	int r;
 

@@ -237,20 +237,31 @@ static int add_source(struct sources_context *ctx, struct cas_tree *tree, const 
 	return r < 0 ? r : cas_tree_merge(tree, directory, &digest, NULL, ctx->diag);
 }
 
+static int tree_error(struct sources_context *ctx, int r)
+{
+	if (ctx->diag && !ctx->diag->domain && r != -ECANCELED)
+		diag_errno(ctx->diag, "source", NULL, -r, "Cannot stage the sources");
+	return r;
+}
+
 static int make_tree(struct sources_context *ctx, bool offline, unsigned flags, struct digest *ret)
 {
 	const struct graph_element *element = &ctx->graph->elements[ctx->element];
+	const struct graph_source *first = element->sources;
 	struct cas_tree *tree;
-	int r = cas_tree_new(&tree, ctx->cas, NULL);
+	int r;
 
+	if (element->source_count == 1 && !needs_previous(first) && !(first->directory && *first->directory)) {
+		r = source_tree(ctx, first, offline, flags, ret); /* merging it into nothing would give the same */
+		return r < 0 ? tree_error(ctx, r) : 0;
+	}
+	r = cas_tree_new(&tree, ctx->cas, NULL);
 	for (uint32_t i = 0; r == 0 && i < element->source_count; i++)
 		r = add_source(ctx, tree, &element->sources[i], offline, flags);
 	if (r == 0)
 		r = cas_tree_digest(tree, "", ret);
 	cas_tree_free(tree);
-	if (r < 0 && ctx->diag && !ctx->diag->domain && r != -ECANCELED)
-		diag_errno(ctx->diag, "source", NULL, -r, "Cannot stage the sources");
-	return r;
+	return r < 0 ? tree_error(ctx, r) : 0;
 }
 
 static int get_tree(struct sources_context *ctx, bool offline, unsigned flags, struct digest *ret)

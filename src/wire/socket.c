@@ -41,6 +41,35 @@ int wire_send(int fd, const struct wire_any *any, struct buf *scratch, int flags
 	return 0;
 }
 
+int wire_send_all(int fd, const struct buf *out)
+{
+	enum { BATCH = 32 };
+	struct mmsghdr headers[BATCH];
+	struct iovec parts[BATCH];
+	size_t at = 0;
+
+	while (at < out->len) {
+		size_t next = at, done = 0;
+		unsigned count = 0;
+		int sent;
+
+		for (; next < out->len && count < BATCH; count++) {
+			parts[count] = (struct iovec){ out->data + next, wire_size(out->data + next) };
+			headers[count] = (struct mmsghdr){ .msg_hdr = { .msg_iov = &parts[count], .msg_iovlen = 1 } };
+			next += parts[count].iov_len;
+		}
+		do
+			sent = sendmmsg(fd, headers, count, MSG_NOSIGNAL);
+		while (sent < 0 && errno == EINTR);
+		if (sent < 0)
+			return errno == ECONNRESET ? -EPIPE : -errno;
+		for (int i = 0; i < sent; i++)
+			done += parts[i].iov_len;
+		at += done;
+	}
+	return 0;
+}
+
 int wire_recv(int fd, struct wire_any *ret, struct wire_inbox *inbox, int flags)
 {
 	ssize_t got;

@@ -250,12 +250,40 @@ static void test_sockets(void **state UNUSED)
 	close(fds[0]);
 }
 
+/* What was held back arrives as single datagrams, in order. */
+static void test_send_all(void **state UNUSED)
+{
+	static struct wire_inbox inbox;
+	_cleanup_buf_ struct buf scratch = BUF_INIT, out = BUF_INIT;
+	struct wire_any any;
+	int fds[2];
+
+	assert_int_equal(wire_pair(fds), 0);
+	assert_int_equal(wire_send_all(fds[1], &out), 0);
+	for (int round = 0; round < 10; round++) /* more than one call takes */
+		for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
+			wire_encode(&scratch, &samples[i]);
+			buf_add(&out, scratch.data, scratch.len);
+		}
+	assert_int_equal(wire_send_all(fds[1], &out), 0);
+	for (int round = 0; round < 10; round++)
+		for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
+			assert_int_equal(wire_recv(fds[0], &any, &inbox, 0), 1);
+			assert_same(&samples[i], &any);
+		}
+	assert_int_equal(wire_recv(fds[0], &any, &inbox, 0), -EAGAIN);
+	close(fds[0]);
+	assert_int_equal(wire_send_all(fds[1], &out), -EPIPE);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_damage),	       cmocka_unit_test(test_senseless),
 		cmocka_unit_test(test_long_texts_are_cut), cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_send_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -216,11 +216,11 @@ int wire_decode(struct wire_any *ret, const void *data, size_t size_bytes)
 	return 0;
 }
 
-uint32_t wire_size(const struct wire_inbox *inbox)
+uint32_t wire_size(const void *message)
 {
 	struct wire_head head;
 
-	memcpy(&head, inbox->bytes, sizeof(head));
+	memcpy(&head, message, sizeof(head));
 	return head.size_bytes;
 }
 

@@ -161,6 +161,9 @@ int wire_decode(struct wire_any *ret, const void *data, size_t size_bytes);
 int wire_pair(int ret_fds[2]);
 /* One datagram; never raises SIGPIPE.  flags: MSG_DONTWAIT or 0.  0, -EAGAIN when full, -EPIPE when the other is gone. */
 int wire_send(int fd, const struct wire_any *any, struct buf *scratch, int flags);
+/* All messages that are encoded one behind the other in out, one datagram each, in as few calls as may be; waits until
+ * there is room.  0, -EPIPE when the other is gone. */
+int wire_send_all(int fd, const struct buf *out);
 /* A buffer for wire_recv: WIRE_MAX_BYTES, aligned. */
 struct wire_inbox {
 	_Alignas(8) char bytes[WIRE_MAX_BYTES + 8];
@@ -168,7 +171,7 @@ struct wire_inbox {
 /* Receives and decodes one datagram.  Returns 1 (a message, pointing into inbox), 0 (the other end is closed), -EAGAIN,
  * -EBADMSG (malformed or too long) or another -errno.  flags: MSG_DONTWAIT or 0. */
 int wire_recv(int fd, struct wire_any *ret, struct wire_inbox *inbox, int flags);
-/* Bytes of the message that wire_recv has just decoded from inbox. */
-uint32_t wire_size(const struct wire_inbox *inbox);
+/* Bytes of an encoded message, or of the one that wire_recv has just decoded from an inbox. */
+uint32_t wire_size(const void *message);
 
 #endif

@@ -31,6 +31,13 @@ void worker_message(struct worker_job *job, enum wire_kind kind, const char *tex
 	WORKER_SEAM(job->worker, WORKER_AT_MESSAGED);
 }
 
+void worker_hold(struct worker_job *job, bool hold)
+{
+	job->worker->holding = hold;
+	if (!hold)
+		worker_flush(job->worker);
+}
+
 void worker_say(struct worker_job *job, enum wire_kind kind, const char *fmt, ...)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
@@ -82,6 +89,7 @@ int worker_check(struct worker_job *job)
 
 	if (now_us - job->worker->looked_us >= LOOK_US) {
 		job->worker->looked_us = now_us;
+		worker_flush(job->worker);
 		look(job);
 	}
 	return job->cancelled ? -ECANCELED : 0;
@@ -108,6 +116,7 @@ int worker_wait(struct worker_job *job, struct pollfd *fds, nfds_t count, int64_
 	if (count > 0)
 		memcpy(all + 1, fds, count * sizeof(*fds));
 	all[0] = (struct pollfd){ .fd = worker->hooks ? worker->hooks->pump_fd : worker->fd, .events = POLLIN };
+	worker_flush(worker);
 	WORKER_SEAM(worker, WORKER_AT_WAIT);
 	for (;;) {
 		if (look(job))
@@ -299,6 +308,7 @@ void worker_run(struct worker *worker, const struct wire_dispatch *dispatch, boo
 	kill_leftovers(worker);
 	send_result(worker, &job, r, applied, started_us);
 	worker->job = NULL;
+	worker->holding = false;
 	WORKER_SEAM(worker, WORKER_AT_RESULT);
 	state_changes_release(&job.changes);
 	diag_release(&job.diag);

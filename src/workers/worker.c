@@ -13,6 +13,8 @@
 
 #include "workers/workers_internal.h"
 
+enum { OUTBOX_BYTES = 32 * 1024 };
+
 const char *const worker_boundary_names[WORKER_BOUNDARY_END] = {
 	[WORKER_AT_START] = "start", [WORKER_AT_READY] = "ready", [WORKER_AT_DISPATCH] = "dispatch",
 	[WORKER_AT_BEGIN] = "begin", [WORKER_AT_MESSAGE] = "message", [WORKER_AT_MESSAGED] = "messaged",
@@ -22,21 +24,40 @@ const char *const worker_boundary_names[WORKER_BOUNDARY_END] = {
 
 /* --- messages --- */
 
+/* The parent is gone (or has given this worker up): nobody wants to know. */
+static void lose_parent(struct worker *worker)
+{
+	worker->quitting = true;
+	if (worker->job)
+		worker->job->cancelled = true;
+}
+
+void worker_flush(struct worker *worker)
+{
+	if (worker->outbox.len > 0 && wire_send_all(worker->fd, &worker->outbox) < 0)
+		lose_parent(worker);
+	buf_clear(&worker->outbox);
+}
+
 void worker_emit(struct worker *worker, const struct wire_any *any, int flags)
 {
+	bool held = worker->holding && any->type == WIRE_MESSAGE && worker->outbox.len < OUTBOX_BYTES;
 	int r;
 
 	if (worker->hooks) {
 		worker->hooks->emit(worker->hooks->data, any);
 		return;
 	}
-	r = wire_send(worker->fd, any, &worker->scratch, flags);
-	if (r == 0 || (r == -EAGAIN && flags & MSG_DONTWAIT))
+	if (held || worker->outbox.len > 0) {
+		wire_encode(&worker->scratch, any);
+		buf_add(&worker->outbox, worker->scratch.data, worker->scratch.len);
+		if (!held)
+			worker_flush(worker);
 		return;
-	/* The parent is gone (or has given this worker up): nobody wants to know. */
-	worker->quitting = true;
-	if (worker->job)
-		worker->job->cancelled = true;
+	}
+	r = wire_send(worker->fd, any, &worker->scratch, flags);
+	if (r < 0 && !(r == -EAGAIN && flags & MSG_DONTWAIT))
+		lose_parent(worker);
 }
 
 static void on_dispatch(struct worker *worker, const struct wire_any *any)

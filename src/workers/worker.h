@@ -63,6 +63,9 @@ struct worker_type {
 /* Sends a message about the job's element, now.  detail and log may be NULL; elapsed_us -1 unless kind is timed. */
 void worker_message(struct worker_job *job, enum wire_kind kind, const char *text, const char *detail, const char *log,
 		    int64_t elapsed_us);
+/* From now on messages may be held back until the job waits, checks or ends, and then go out together: for jobs that take
+ * less time than telling about them.  hold false: no more, and what is held goes now. */
+void worker_hold(struct worker_job *job, bool hold);
 /* The same with formatted text and no detail. */
 void worker_say(struct worker_job *job, enum wire_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* At most ten a second go out; the others are dropped here.  unit as in struct wire_progress. */

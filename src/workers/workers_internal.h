@@ -24,6 +24,8 @@ struct worker {
 	_Atomic uint64_t *started;
 	struct arena arena;
 	struct buf scratch;
+	struct buf outbox;        /* messages held back, encoded one behind the other */
+	bool holding;             /* worker_hold */
 	struct wire_inbox *inbox; /* NULL inline */
 	bool quitting;            /* QUIT came, or the parent is gone */
 	/* dispatches that came while a job was running, and jobs of these that were cancelled before they began */
@@ -47,6 +49,8 @@ void worker_seam(struct worker *worker, enum worker_boundary boundary);
 
 /* Sends, or calls the inline hook.  A parent that is gone makes the worker quit. */
 void worker_emit(struct worker *worker, const struct wire_any *any, int flags);
+/* Sends what is held back. */
+void worker_flush(struct worker *worker);
 /* Receives one message and acts on it.  flags: MSG_DONTWAIT or 0.  Returns 1, 0 (nothing there). */
 int worker_receive(struct worker *worker, int flags);
 /* Runs a job from dispatch to result. */
