@@ -1,43 +1,108 @@
 #!/usr/bin/env python3
-"""imports.py BUILD_DIR [--count N] [--bst PATH] [--rounds N]: first build, nothing-to-do build and show of N imports.
+"""imports.py BUILD_DIR [--count N] [--bst PATH] [--rounds N] [--note TEXT]: what N imports cost.
 
-Millrace and bst 2.8.1 in one run, each with a cache of its own, beside the floor: a bare two-process loop in C that
-creates the same files.  Prints a table of ratios.  Without bst the ratios to it are left out.
+First build, nothing-to-do build and show: Millrace and bst 2.8.1 in one run, each with a cache of its own, beside the
+floor: a bare two-process loop in C that creates the same files, logs included.  Prints tables: ratios, and where
+Millrace's time goes.  Without bst the ratios to it are left out.
+
+Every first build and every floor gets a directory of its own, and nothing is deleted before the end: ext4 does not hand
+out an inode again within a minute of its deletion, and looks at each such one in turn, which would multiply the times of
+whoever comes next.  Before each run everything is synced, so that nobody pays for what an earlier run wrote.
 """
 import argparse
 import os
+import re
+import resource
 import subprocess
 import tempfile
 
 import common
 
+PHASES = ["Loading elements", "Resolving elements", "Query cache", "Build"]
 
-def config(path, cache):
+
+def config(path, cache, extra=""):
     with open(path, "w", encoding="utf-8") as f:
-        f.write(f"cachedir: {cache}\n")
+        f.write(f"cachedir: {cache}\nlogdir: {cache}/logs\nsourcedir: {cache}/sources\n{extra}")
     return path
+
+
+def cpu():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 class Tool:
     def __init__(self, name, program, top, project):
-        self.name, self.program, self.project = name, program, project
-        self.cache = f"{top}/cache-{name}"
-        self.config = config(f"{top}/{name}.conf", self.cache)
+        self.name, self.program, self.top, self.project = name, program, top, project
+        self.caches = 0
+        self.new_cache()
+
+    def new_cache(self):
+        self.caches += 1
+        self.cache = f"{self.top}/cache-{self.name}-{self.caches}"
+        self.config = config(f"{self.top}/{self.name}.conf", self.cache)
 
     def run(self, *words):
-        return common.Run([self.program, "-c", self.config, "--no-interactive", *words], cwd=self.project).must()
+        os.sync()
+        before = cpu()
+        run = common.Run([self.program, "-c", self.config, "--no-interactive", *words], cwd=self.project).must()
+        run.cpu = cpu() - before
+        return run
+
+    def first(self):
+        self.new_cache()
+        return self.run("build", "all.bst")
 
     def measure(self, rounds):
-        first = []
-        for _ in range(1 if self.name == "bst" else rounds):
-            common.drop(self.cache)
-            first.append(self.run("build", "all.bst"))
-        again = [self.run("build", "all.bst") for _ in range(2 if self.name == "bst" else 2 * rounds + 1)]
-        show = [self.run("show", "--deps", "all", "--format", "%{name} %{full-key}", "all.bst")
-                for _ in range(2 if self.name == "bst" else 2 * rounds + 1)]
-        state = [self.run("show", "--deps", "all", "--format", "%{name} %{state}", "all.bst")
-                 for _ in range(1 if self.name == "bst" else rounds)]
-        return {"first build": first, "build, nothing to do": again, "show with keys": show, "show with states": state}
+        """What is done again and again on the last cache."""
+        return {
+            "build, nothing to do": [self.run("build", "all.bst") for _ in range(rounds)],
+            "show with keys": [self.run("show", "--deps", "all", "--format", "%{name} %{full-key}", "all.bst")
+                               for _ in range(rounds)],
+            "show with states": [self.run("show", "--deps", "all", "--format", "%{name} %{state}", "all.bst")
+                                 for _ in range(rounds)],
+        }
+
+
+class Floor:
+    """One run of the bare loop over what is in a cache."""
+
+    def __init__(self, build, cache, target):
+        os.sync()
+        before = cpu()
+        out = subprocess.run([f"{build}/bench/floor_files", cache, target], check=True, capture_output=True).stdout.split()
+        self.cpu = cpu() - before  # reading the files beforehand included
+        self.files, self.seconds = int(out[0]), int(out[2]) / 1e6
+
+
+def phases(tool):
+    """Seconds of the main process's activities in one first and one nothing-to-do build, from its own messages."""
+    found = []
+    tool.new_cache()
+    timed = config(f"{tool.top}/timed.conf", tool.cache, 'logging:\n  message-format: "[%{elapsed-us}] %{action} %{message}"\n')
+    for _ in range(2):
+        os.sync()
+        run = common.Run([tool.program, "-c", timed, "--no-interactive", "build", "all.bst"], cwd=tool.project).must()
+        text = run.stderr.decode(errors="replace")
+        times = {}
+        for line in text.splitlines():
+            match = re.match(r"\[(\d\d):(\d\d):(\d\d)\.(\d+)\] SUCCESS (.*)", line)
+            if match and match[5] in PHASES:
+                h, m, s, us = (int(part) for part in match.groups()[:4])
+                times[match[5]] = h * 3600 + m * 60 + s + us / 1e6
+        found.append((times, run.seconds))
+    return found
+
+
+def print_phases(found):
+    rows = []
+    for name in PHASES:
+        rows.append([name if name != "Build" else "Build: jobs", *(
+            common.seconds(times[name] - (sum(times[p] for p in PHASES[:-1]) if name == "Build" else 0)) if name in times else "-"
+            for times, _ in found)])
+    rows.append(["before, between, after", *(common.seconds(max(whole - times.get("Build", 0), 0)) for times, whole in found)])
+    print(common.table(["where the time goes", "first build", "nothing to do"], rows))
 
 
 def main():
@@ -46,6 +111,7 @@ def main():
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bst")
+    parser.add_argument("--note", help="printed with the result, such as what else ran on the machine")
     args = parser.parse_args()
     bst = common.find_bst(args.bst)
     build = os.path.abspath(args.build)
@@ -53,25 +119,31 @@ def main():
         project = f"{top}/project"
         subprocess.run([f"{common.HERE}/gen-imports.py", project, str(args.count)], check=True)
         ours = Tool("millrace", f"{build}/src/millrace", top, project)
-        mine = ours.measure(args.rounds)
-        floor = []
-        for i in range(args.rounds):
-            out = subprocess.run([f"{build}/bench/floor_files", ours.cache, f"{top}/floor"], check=True, capture_output=True)
-            floor.append(int(out.stdout.split()[2]) / 1e6)
-            files = out.stdout.split()[0].decode()
-            common.drop(f"{top}/floor")
-        floor_s = sorted(floor)[len(floor) // 2]
-        theirs = Tool("bst", bst, top, project).measure(args.rounds) if bst else {}
+        first, floors = [], []
+        for i in range(args.rounds):  # by turns: both meet the same weather
+            first.append(ours.first())
+            floors.append(Floor(build, ours.cache, f"{top}/floor-{i}"))
+        mine = {"first build": first, **ours.measure(2 * args.rounds + 1)}
+        peer = {}
+        if bst:
+            theirs = Tool("bst", bst, top, project)
+            peer = {"first build": [theirs.first()], **theirs.measure(1)}
         rows = []
         for what, runs in mine.items():
-            us = common.median(runs)
-            peer = common.median(theirs[what]) if theirs else None
-            rows.append([what, common.seconds(us), common.seconds(peer) if peer else "-",
-                         f"{peer / us:.0f}x" if peer else "-", f"{max(r.peak_kib for r in runs) / 1024:.0f} MB",
-                         f"{max(r.peak_kib for r in theirs[what]) / 1024:.0f} MB" if peer else "-"])
-        print(f"{args.count} imports; the same {files} files made by a bare two-process loop: {floor_s:.3f} s; "
-              f"first build is {common.median(mine['first build']) / floor_s:.2f}x that\n")
-        print(common.table(["what", "Millrace", "bst 2.8.1", "faster", "memory", "bst's"], rows))
+            us, other = common.median(runs), common.median(peer[what]) if peer else None
+            rows.append([what, common.seconds(us), common.seconds(min(run.cpu for run in runs)),
+                         common.seconds(other) if peer else "-", f"{other / us:.0f}x" if peer else "-",
+                         f"{max(r.peak_kib for r in runs) / 1024:.0f} MB",
+                         f"{max(r.peak_kib for r in peer[what]) / 1024:.0f} MB" if peer else "-"])
+        ratios = sorted(run.seconds / floor.seconds for run, floor in zip(first, floors))
+        cpus = sorted(run.cpu / floor.cpu for run, floor in zip(first, floors))
+        if args.note:
+            print(args.note + "\n")
+        print(f"{args.count} imports; the same {floors[-1].files} files made by a bare two-process loop: "
+              f"{common.median(floors):.3f} s; first build is {ratios[len(ratios) // 2]:.2f}x that (median of {args.rounds} "
+              f"pairs; {cpus[len(cpus) // 2]:.2f}x its processor time)\n")
+        print(common.table(["what", "Millrace", "processor", "bst 2.8.1", "faster", "memory", "bst's"], rows) + "\n")
+        print_phases(phases(ours))
 
 
 main()
