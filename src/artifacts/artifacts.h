@@ -66,10 +66,8 @@ void artifact_encode(const struct artifact *artifact, struct buf *out);
 int artifact_decode(struct artifact *ret, struct arena *arena, const void *bytes, size_t len);
 
 /* "<project>/<normal name>/<key hex>": what the command line shows and takes; also the path below artifacts/refs.
- * Characters of normal outside [A-Za-z0-9-._] become '_'. */
+ * normal: see graph_normal_name.  Characters of it outside [A-Za-z0-9-._] become '_'. */
 void artifact_name(struct buf *ret, const char *project, const char *normal, const char *key_hex);
-/* Normal name of an element name: '/' -> '-', last extension removed. */
-void artifact_normal_name(struct buf *ret, const char *element_name);
 
 /* Reads the record of this name (see artifact_name).  -ENOENT if absent or damaged.  Touches it. bytes (may be NULL) gets
  * the message as stored. */

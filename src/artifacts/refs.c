@@ -16,17 +16,6 @@ enum { TOUCH_GRAIN_S = 3600 };
 
 static const char REFS[] = "artifacts/refs";
 
-void artifact_normal_name(struct buf *ret, const char *element_name)
-{
-	const char *dot = strrchr(element_name, '.');
-	/* the slashes go first, so that any dot counts but those the whole name begins with (Python's splitext) */
-	size_t len = dot && dot >= element_name + strspn(element_name, ".") ? (size_t)(dot - element_name)
-									     : strlen(element_name);
-
-	for (size_t i = 0; i < len; i++)
-		buf_addc(ret, element_name[i] == '/' ? '-' : element_name[i]);
-}
-
 void artifact_name(struct buf *ret, const char *project, const char *normal, const char *key_hex)
 {
 	buf_printf(ret, "%s/", project);

@@ -176,24 +176,12 @@ static void test_source_records(void **state)
 	assert_int_equal(source_decode(&digest, "\x12\x01x", 3), -EBADMSG);
 }
 
-static void test_normal_names(void **state)
-{
-	struct buf name = BUF_INIT;
-
-	artifact_normal_name(&name, "core/foo.bar.bst");
-	assert_string_equal(name.data, "core-foo.bar");
-	buf_clear(&name);
-	artifact_normal_name(&name, "a.b/c");
-	assert_string_equal(name.data, "a");
-	buf_release(&name);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(test_round_trip), TEST(test_names_on_disk), TEST(test_cached_needs_its_blobs),
-		TEST(test_metadata),   TEST(test_source_records), TEST(test_normal_names),
+		TEST(test_metadata),   TEST(test_source_records),
 	};
 
 	return cmocka_run_group_tests_name("artifacts", tests, NULL, NULL);

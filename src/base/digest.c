@@ -2,10 +2,10 @@
 #include "base/digest.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "base/fs.h"
 
 const struct digest DIGEST_EMPTY = {
 	.hash = { 0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
@@ -79,12 +79,10 @@ int digest_fd(struct digest *ret, int fd)
 
 	SHA256_Init(&ctx);
 	for (;;) {
-		ssize_t n = read(fd, chunk, CHUNK_BYTES);
+		ssize_t n = fs_read_some(fd, chunk, CHUNK_BYTES);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		if (n == 0)
 			break;
 		SHA256_Update(&ctx, chunk, (size_t)n);

@@ -10,6 +10,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+ssize_t fs_read_some(int fd, void *ret, size_t size_bytes)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, ret, size_bytes);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+ssize_t fs_pread_some(int fd, void *ret, size_t size_bytes, off_t at)
+{
+	ssize_t n;
+
+	do
+		n = pread(fd, ret, size_bytes, at);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 int fs_read_fd(struct buf *ret, int fd, size_t max_bytes)
 {
 	size_t start = ret->len;
@@ -23,11 +43,9 @@ int fs_read_fd(struct buf *ret, int fd, size_t max_bytes)
 
 		if (room == 0)
 			room = 16384;
-		n = read(fd, buf_room(ret, room), room);
-		if (n < 0 && errno == EINTR)
-			continue;
+		n = fs_read_some(fd, buf_room(ret, room), room);
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		if (n == 0)
 			break;
 		ret->len += (size_t)n;

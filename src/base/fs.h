@@ -13,6 +13,9 @@
 int fs_read_file(struct buf *ret, int dirfd, const char *path, size_t max_bytes);
 /* Reads fd to its end, as above. */
 int fs_read_fd(struct buf *ret, int fd, size_t max_bytes);
+/* read(2) and pread(2) that begin again after signals: bytes read, 0 at the end, or -errno. */
+ssize_t fs_read_some(int fd, void *ret, size_t size_bytes);
+ssize_t fs_pread_some(int fd, void *ret, size_t size_bytes, off_t at);
 /* Writes all of it, restarting after signals and short writes. */
 int fs_write_all(int fd, const void *data, size_t size_bytes);
 /* Writes path through a temporary file beside it and rename; mode is subject to umask. */

@@ -55,12 +55,10 @@ static int copy_small(struct checkout *out, int from, int to, const struct diges
 	size_t len = 0;
 
 	while (len < sizeof bytes) {
-		ssize_t n = read(from, bytes + len, sizeof bytes - len);
+		ssize_t n = fs_read_some(from, bytes + len, sizeof bytes - len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		if (n == 0)
 			break;
 		len += (size_t)n;
@@ -106,12 +104,10 @@ static int copy_big(struct checkout *out, int from, int to, const struct digest 
 	/* not between these two file systems: by hand */
 	while (r == 0 && left > 0) {
 		buf_clear(&bytes);
-		ssize_t n = read(from, buf_room(&bytes, 1 << 20), 1 << 20);
+		ssize_t n = fs_read_some(from, buf_room(&bytes, 1 << 20), 1 << 20);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
-			r = n < 0 ? -errno : -EIO;
+			r = n < 0 ? (int)n : -EIO;
 		else
 			r = fs_write_all(to, bytes.data, (size_t)n);
 		left -= n;

@@ -70,11 +70,9 @@ static int hash_only(int fd, const struct stat *st, struct digest *ret)
 
 	if (st->st_size >= (off_t)sizeof small)
 		return digest_fd(ret, fd);
-	do
-		n = pread(fd, small, sizeof small, 0);
-	while (n < 0 && errno == EINTR);
+	n = fs_pread_some(fd, small, sizeof small, 0);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	if (n == sizeof small) /* it grew while we looked */
 		return digest_fd(ret, fd);
 	digest_of(ret, small, (size_t)n);

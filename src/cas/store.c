@@ -403,10 +403,8 @@ static int put_big(struct cas *cas, int fd, struct digest *ret)
 
 	if (r < 0)
 		return r;
-	while ((n = pread(fd, chunk, COPY_BYTES, at)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		r = n < 0 ? -errno : cas_writer_add(writer, chunk, (size_t)n);
+	while ((n = fs_pread_some(fd, chunk, COPY_BYTES, at)) != 0) {
+		r = n < 0 ? (int)n : cas_writer_add(writer, chunk, (size_t)n);
 		if (r < 0) {
 			cas_writer_free(writer);
 			return r;
@@ -433,12 +431,10 @@ int cas_put_fd(struct cas *cas, int fd, struct digest *ret)
 		data = heap;
 	}
 	while (len < cap) {
-		ssize_t n = pread(fd, data + len, cap - len, (off_t)len);
+		ssize_t n = fs_pread_some(fd, data + len, cap - len, (off_t)len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		len += (size_t)n;
 		if (n == 0 || len == (size_t)st.st_size)
 			return cas_put(cas, data, len, ret);

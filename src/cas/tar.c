@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/fs.h"
 #include "cas/cas_internal.h"
 
 enum { BLOCK = 512, RECORD = 10240, NAME_FIELD = 100, LINK_FIELD = 100 };
@@ -136,12 +136,10 @@ static int tar_file(struct tar *tar, const struct cas_entry *entry)
 		return fd;
 	r = header(tar, tar->path.data, '0', entry->executable ? 0755 : 0644, left, "");
 	while (r >= 0 && left > 0) {
-		ssize_t n = read(fd, chunk, (size_t)MIN(left, (int64_t)sizeof chunk));
+		ssize_t n = fs_read_some(fd, chunk, (size_t)MIN(left, (int64_t)sizeof chunk));
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+			return n < 0 ? (int)n : -EIO;
 		r = put(tar, chunk, (size_t)n);
 		left -= n;
 	}

@@ -234,3 +234,16 @@ const char *graph_variable(const struct graph_element *element, const char *name
 	}
 	return NULL;
 }
+
+const char *graph_normal_name(struct arena *arena, const char *name)
+{
+	char *copy = arena_strdup(arena, name), *dot;
+
+	for (char *c = copy; *c; c++)
+		*c = *c == '/' ? '-' : *c;
+	/* As os.path.splitext: leading dots do not begin an extension. */
+	dot = strrchr(copy + strspn(copy, "."), '.');
+	if (dot)
+		*dot = '\0';
+	return copy;
+}

@@ -138,5 +138,7 @@ void graph_walk_release(struct graph_walk *walk);
 uint32_t graph_find(const struct graph *graph, const char *full_name);
 /* Resolved variable of an element, or NULL. */
 const char *graph_variable(const struct graph_element *element, const char *name);
+/* The name of an element in refs and logs: '/' becomes '-', then the last extension goes ("core/foo.bst": "core-foo"). */
+const char *graph_normal_name(struct arena *arena, const char *name);
 
 #endif

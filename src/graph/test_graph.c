@@ -136,12 +136,25 @@ static void test_freeze(void **state)
 	graph_release(&graph);
 }
 
+static void test_normal_names(void **state)
+{
+	struct arena arena = ARENA_INIT;
+
+	assert_string_equal(graph_normal_name(&arena, "core/foo.bst"), "core-foo");
+	assert_string_equal(graph_normal_name(&arena, "core/foo.bar.bst"), "core-foo.bar");
+	assert_string_equal(graph_normal_name(&arena, "a.b/c"), "a");
+	assert_string_equal(graph_normal_name(&arena, "..bst"), "..bst");
+	assert_string_equal(graph_normal_name(&arena, "plain"), "plain");
+	arena_release(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_freeze),
+		cmocka_unit_test(test_normal_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

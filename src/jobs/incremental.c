@@ -10,18 +10,14 @@
 
 static bool same_deps(const struct artifact *last, const struct artifact_dep *deps, uint32_t count)
 {
-	if (last->dep_count != count)
-		return false;
-	for (uint32_t i = 0; i < count; i++) {
-		_cleanup_buf_ struct buf before = BUF_INIT, now = BUF_INIT;
+	struct arena scratch = ARENA_INIT;
+	bool same = last->dep_count == count;
 
-		artifact_normal_name(&before, last->deps[i].element);
-		artifact_normal_name(&now, deps[i].element);
-		if (!str_eq(last->deps[i].project, deps[i].project) || !str_eq(buf_text(&before), buf_text(&now)) ||
-		    !str_eq(last->deps[i].key, deps[i].key))
-			return false;
-	}
-	return true;
+	for (uint32_t i = 0; same && i < count; i++)
+		same = str_eq(last->deps[i].project, deps[i].project) && str_eq(last->deps[i].key, deps[i].key) &&
+		       str_eq(graph_normal_name(&scratch, last->deps[i].element), graph_normal_name(&scratch, deps[i].element));
+	arena_release(&scratch);
+	return same;
 }
 
 static const struct artifact *find_last(const struct jobs_context *context, uint32_t element)

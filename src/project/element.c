@@ -430,28 +430,13 @@ static int make_config(struct making *m)
 	return kinds_configure_element(&ctx, &m->to, node);
 }
 
-/* "core/foo.bst" -> "core-foo" */
-static const char *normal_name(struct arena *arena, const char *name)
-{
-	char *copy = arena_strdup(arena, name), *dot, *first;
-
-	for (char *c = copy; *c; c++)
-		*c = *c == '/' ? '-' : *c;
-	/* As os.path.splitext: leading dots do not begin an extension. */
-	first = copy + strspn(copy, ".");
-	dot = strrchr(first, '.');
-	if (dot)
-		*dot = '\0';
-	return copy;
-}
-
 static void make_names(struct making *m)
 {
 	const struct load_element *from = m->from;
 
 	m->to.name = from->name;
 	m->to.full_name = from->full_name;
-	m->to.normal_name = normal_name(m->arena, from->name);
+	m->to.normal_name = graph_normal_name(m->arena, from->name);
 	m->to.project = m->project->id;
 	m->to.ops = m->base->ops;
 	m->to.file = from->node->file ? from->node->file->name : from->name;

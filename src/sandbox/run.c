@@ -433,10 +433,8 @@ int sandbox_pidfd(const struct sandbox *sandbox)
 static void read_status(struct sandbox *sandbox)
 {
 	while (sandbox->status.len < STATUS_MAX) {
-		ssize_t n = read(sandbox->status_fd, buf_room(&sandbox->status, 512), 512);
+		ssize_t n = fs_read_some(sandbox->status_fd, buf_room(&sandbox->status, 512), 512);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
 			return;
 		sandbox->status.len += (size_t)n;

@@ -47,15 +47,11 @@ static int copy_bytes(int from, int to)
 			break;
 	}
 	for (;;) { /* file systems that cannot, and kernels before 5.19 across them */
-		ssize_t n = read(from, bytes, sizeof bytes);
+		ssize_t n = fs_read_some(from, bytes, sizeof bytes);
 		int r;
 
-		if (n == 0)
-			return 0;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
+		if (n <= 0)
+			return (int)n;
 		r = fs_write_all(to, bytes, (size_t)n);
 		if (r < 0)
 			return r;

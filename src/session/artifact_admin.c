@@ -62,15 +62,12 @@ struct removal {
 static void remove_ref(struct removal *removal, uint32_t id, const struct key *key)
 {
 	struct session *session = removal->session;
-	const struct graph_element *element = &session->graph.elements[id];
 	_cleanup_buf_ struct buf name = BUF_INIT, text = BUF_INIT;
-	char hex[DIGEST_HEX + 1];
 	int r;
 
 	if (!key_known(key))
 		return;
-	digest_to_hex(hex, key->hash);
-	artifact_name(&name, session->graph.projects[element->project].name, element->normal_name, hex);
+	session_artifact_name_of(session, id, key, &name);
 	if (strmap_get(&removal->seen, buf_text(&name), name.len) != STRMAP_NONE)
 		return;
 	strmap_put(&removal->seen, arena_strndup(&session->arena, buf_text(&name), name.len), name.len, 1);

@@ -117,12 +117,12 @@ static int add_dependencies(struct session *session, uint32_t id, const struct a
 	struct graph_dep *deps = ARENA_ARRAY(&session->graph.arena, struct graph_dep, artifact->dep_count + 1u);
 
 	for (uint32_t i = 0; i < artifact->dep_count; i++) {
-		_cleanup_buf_ struct buf normal = BUF_INIT, name = BUF_INIT;
+		const char *normal = graph_normal_name(&session->arena, artifact->deps[i].element);
+		_cleanup_buf_ struct buf name = BUF_INIT;
 		uint32_t dep;
 		int r;
 
-		artifact_normal_name(&normal, artifact->deps[i].element);
-		artifact_name(&name, artifact->deps[i].project, buf_text(&normal), artifact->deps[i].key);
+		artifact_name(&name, artifact->deps[i].project, normal, artifact->deps[i].key);
 		r = add(session, buf_text(&name), &dep);
 		if (r < 0)
 			return r;

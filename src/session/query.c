@@ -7,20 +7,26 @@
 #include "kinds/kinds.h"
 #include "sources/sources.h"
 
-bool session_artifact_name(const struct session *session, uint32_t element, struct buf *ret)
+void session_artifact_name_of(const struct session *session, uint32_t element, const struct key *key, struct buf *ret)
 {
 	const struct graph_element *e = &session->graph.elements[element];
+	char hex[DIGEST_HEX + 1];
+
+	digest_to_hex(hex, key->hash);
+	buf_clear(ret);
+	artifact_name(ret, session->graph.projects[e->project].name, e->normal_name, hex);
+}
+
+bool session_artifact_name(const struct session *session, uint32_t element, struct buf *ret)
+{
 	const struct state_element *state = session->state ? state_get(session->state, element) : NULL;
 	const struct key *key = state ? &state->strong : &session->all_keys[element].strong;
-	char hex[DIGEST_HEX + 1];
 
 	if (!key_known(key))
 		key = &session->all_keys[element].strict;
 	if (!key_known(key))
 		return false;
-	digest_to_hex(hex, key->hash);
-	buf_clear(ret);
-	artifact_name(ret, session->graph.projects[e->project].name, e->normal_name, hex);
+	session_artifact_name_of(session, element, key, ret);
 	return true;
 }
 

@@ -112,6 +112,8 @@ int session_query(struct session *session, const struct session_ids *ids, bool s
 enum session_state session_element_state(struct session *session, uint32_t element);
 /* Name below artifacts/refs for the strict (or strong) key, in buf.  False if the key is not known. */
 bool session_artifact_name(const struct session *session, uint32_t element, struct buf *ret);
+/* The same for a key that the caller knows. */
+void session_artifact_name_of(const struct session *session, uint32_t element, const struct key *key, struct buf *ret);
 /* The cached record of an element, memory in arena.  1, or 0 if it is not cached. */
 int session_read_artifact(struct session *session, struct arena *arena, uint32_t element, struct artifact *ret);
 

@@ -161,11 +161,9 @@ static int copy_file(struct incoming *incoming, const char *path, struct curl_an
 		answer->temporary = true; /* it may be on another machine's disk */
 		return -EIO;
 	}
-	while (r >= 0 && (n = read(from, chunk, CHUNK_BYTES)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
+	while (r >= 0 && (n = fs_read_some(from, chunk, CHUNK_BYTES)) != 0) {
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		r = incoming_write(incoming, chunk, (size_t)n);
 		done += (uint64_t)n;
 		if (r >= 0 && done % (64 * CHUNK_BYTES) == 0) {

@@ -208,8 +208,10 @@ int git_mirror_fetch(struct sources_context *ctx, const struct git_mirror *mirro
 
 	if (r == 0)
 		r = git_ensure_repository(ctx, mirror->directory);
-	if (r == 0)
-		r = lock = git_lock(ctx, mirror->directory);
+	if (r == 0) {
+		lock = git_lock(ctx, mirror->directory);
+		r = lock;
+	}
 	if (r < 0)
 		return r;
 	if (git_has_ref(ctx, mirror->directory, mirror->ref))
