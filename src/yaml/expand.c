@@ -117,9 +117,11 @@ int yaml_vars_expand_str(const struct yaml_vars *vars, struct arena *arena, cons
 
 	assert(scalar->type == YAML_SCALAR);
 	r = yaml_vars_expand(vars, arena, scalar, &node, diag);
-	if (r == 0)
-		*ret = node->text;
-	return r;
+	if (r != 0)
+		return r;
+	assert(node);
+	*ret = node->text;
+	return 0;
 }
 
 /* ---- Preparing ---- */

@@ -16,17 +16,16 @@ void *expr_alloc(struct expr *e, size_t size_bytes)
 	return memset(at, 0, rounded);
 }
 
-bool expr_fail(struct expr *e, const char *fmt, ...)
+void expr_set_error(struct expr *e, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (e->failed)
-		return false;
+		return;
 	e->failed = true;
 	va_start(ap, fmt);
 	buf_vprintf(&e->error, fmt, ap);
 	va_end(ap);
-	return false;
 }
 
 static struct value undefined(struct expr *e, const char *text, size_t len)

@@ -5,11 +5,6 @@
 #include <float.h>
 #include <stdlib.h>
 
-bool expr_wrong_count(struct expr *e, const struct expr_call *call)
-{
-	return expr_fail(e, "wrong number of arguments for '%s'", call->name);
-}
-
 static struct value text_value(const char *text)
 {
 	return (struct value){ .type = V_TEXT, .len = (uint32_t)strlen(text), .text = text };

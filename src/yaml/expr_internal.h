@@ -80,8 +80,10 @@ struct expr {
 
 /* Zeroed memory that lives as long as the expression. */
 void *expr_alloc(struct expr *e, size_t size_bytes);
-/* Notes the first failure; returns false. */
-bool expr_fail(struct expr *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Notes the first failure. */
+void expr_set_error(struct expr *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The same as a value, so that every reader (analysers too) sees that it is false. */
+#define expr_fail(...) (expr_set_error(__VA_ARGS__), false)
 
 /* Goes to the next token; false on an error. */
 bool expr_next(struct expr *e);
@@ -110,7 +112,10 @@ struct expr_call {
 	uint32_t count;
 };
 typedef bool expr_call_fn(struct expr *e, const struct expr_call *call, struct value *ret);
-bool expr_wrong_count(struct expr *e, const struct expr_call *call);
+static inline bool expr_wrong_count(struct expr *e, const struct expr_call *call)
+{
+	return expr_fail(e, "wrong number of arguments for '%s'", call->name);
+}
 /* The value as str() gives it. */
 bool expr_as_text(struct expr *e, const struct value *value, struct value *ret);
 /* The argument of a strip: the characters it takes, NULL for blanks. */

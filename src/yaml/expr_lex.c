@@ -115,7 +115,7 @@ static size_t integer_length(const struct expr *e, size_t at, unsigned *base)
 
 static bool take_number(struct expr *e)
 {
-	char copy[64], *out = copy;
+	char copy[64] = { 0 }, *out = copy;
 	unsigned base;
 	size_t n = float_length(e, e->at);
 

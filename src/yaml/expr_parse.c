@@ -13,7 +13,7 @@ static struct expr_node *new_node(struct expr *e, enum expr_op op, struct expr_n
 	node->b = b;
 	node->height = (uint16_t)(1 + MAX(a ? a->height : 0, b ? b->height : 0));
 	if (node->height > EXPR_MAX_HEIGHT) {
-		expr_fail(e, "the expression is nested too deeply");
+		expr_set_error(e, "the expression is nested too deeply");
 		return NULL;
 	}
 	return node;
@@ -59,7 +59,7 @@ static struct expr_node *fail_here(struct expr *e, const char *what)
 	_cleanup_buf_ struct buf got = BUF_INIT;
 
 	expr_describe(e, &got);
-	expr_fail(e, "%s%s", what, buf_text(&got));
+	expr_set_error(e, "%s%s", what, buf_text(&got));
 	return NULL;
 }
 
@@ -88,7 +88,7 @@ static struct expr_node *with_chain(struct expr *e, enum expr_op op, struct expr
 	node->b = chain->first;
 	node->height = MAX(node->height, (uint16_t)(chain->height + 1));
 	if (node->height > EXPR_MAX_HEIGHT)
-		return expr_fail(e, "the expression is nested too deeply"), NULL;
+		return expr_set_error(e, "the expression is nested too deeply"), NULL;
 	return node;
 }
 
@@ -292,7 +292,7 @@ static struct expr_node *parse_attribute(struct expr *e, struct expr_node *objec
 	else if (e->token == T_INTEGER)
 		node = new_node(e, E_ITEM, object, constant(e, e->token_value));
 	else
-		return expr_next(e) ? (expr_fail(e, "expected name or number"), NULL) : NULL;
+		return expr_next(e) ? (expr_set_error(e, "expected name or number"), NULL) : NULL;
 	return node && expr_next(e) ? node : NULL;
 }
 
@@ -394,7 +394,7 @@ static struct expr_node *parse_test(struct expr *e, struct expr_node *value)
 			return NULL;
 	} else if (takes_argument(e)) {
 		if (is_word(e, "is"))
-			return expr_fail(e, "You cannot chain multiple tests with is"), NULL;
+			return expr_set_error(e, "You cannot chain multiple tests with is"), NULL;
 		argument = parse_primary(e);
 		argument = argument ? parse_postfix(e, argument) : NULL;
 		if (!argument)
@@ -441,7 +441,7 @@ static struct expr_node *parse_unary(struct expr *e, bool with_filter)
 	struct expr_node *node;
 
 	if (++e->depth > EXPR_MAX_DEPTH)
-		return expr_fail(e, "the expression is nested too deeply"), NULL;
+		return expr_set_error(e, "the expression is nested too deeply"), NULL;
 	node = parse_unary_inner(e, with_filter);
 	e->depth--;
 	return node;
@@ -532,7 +532,7 @@ static struct expr_node *parse_not(struct expr *e)
 	if (!is_word(e, "not"))
 		return parse_compare(e);
 	if (++e->depth > EXPR_MAX_DEPTH)
-		return expr_fail(e, "the expression is nested too deeply"), NULL;
+		return expr_set_error(e, "the expression is nested too deeply"), NULL;
 	node = expr_next(e) ? parse_not(e) : NULL;
 	e->depth--;
 	return node ? new_node(e, E_NOT, node, NULL) : NULL;
@@ -572,7 +572,7 @@ static struct expr_node *parse_expression(struct expr *e)
 		other = NULL;
 		if (is_word(e, "else")) {
 			if (++e->depth > EXPR_MAX_DEPTH)
-				return expr_fail(e, "the expression is nested too deeply"), NULL;
+				return expr_set_error(e, "the expression is nested too deeply"), NULL;
 			other = expr_next(e) ? parse_expression(e) : NULL;
 			e->depth--;
 			if (!other)
@@ -616,6 +616,6 @@ struct expr_node *expr_parse(struct expr *e)
 	if (!expect(e, T_END))
 		return NULL;
 	if (e->at < e->len) /* a "%}" of the expression's own: the template goes on behind it */
-		return expr_fail(e, "Encountered unknown tag 'else'."), NULL;
+		return expr_set_error(e, "Encountered unknown tag 'else'."), NULL;
 	return tuple ? with_chain(e, E_TUPLE, NULL, &chain) : chain.first;
 }
