@@ -389,6 +389,7 @@ static void settle(struct layer *layer, uint32_t slot)
 	if (slot >= base->count)
 		return;
 	theirs = &base->values[slot];
+	assert(mine->text); /* resolved just now */
 	if (!theirs->text || theirs->text_len != mine->text_len || memcmp(theirs->text, mine->text, mine->text_len) != 0)
 		return;
 	layer->values[slot] = *theirs;
