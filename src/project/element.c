@@ -535,13 +535,14 @@ int element_finish(struct load_element *element, struct diag *diag)
 	struct project_loader *load = element->project->load;
 	struct making m = { .from = element, .project = element->project, .arena = load->arena, .diag = diag };
 	struct graph_element *to = &load->graph->elements[element->id];
-	struct kinds_context ctx;
 	int64_t start_us;
 	int r = kind_base_get(element->project, element->kind, element->node, &m.base, diag);
 
-	ctx = context_of(&m);
-	if (r >= 0)
+	if (r >= 0) {
+		struct kinds_context ctx = context_of(&m);
+
 		r = kinds_finish_element(&ctx, to);
+	}
 	start_us = load_now(load);
 	if (r >= 0 && !load->request->no_keys)
 		r = sources_keys(element, to, diag);

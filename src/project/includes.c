@@ -78,8 +78,10 @@ static int include_one(struct includes *at, const struct yaml_node *directive, c
 	if (r < 0)
 		return r;
 	path = path_join(at->load->arena, inner.current->directory, file);
-	if (in_progress(at, path))
-		return yaml_error(diag, directive, "recursive-include", "trying to recursively include %s", path);
+	if (in_progress(at, path)) {
+		yaml_error(diag, directive, "recursive-include", "trying to recursively include %s", path);
+		return -EINVAL;
+	}
 	if (inner.current != at->current)
 		inner.flags |= INCLUDE_OPTIONS;
 	cache = &at->root->includes[inner.flags & 3];

@@ -395,9 +395,11 @@ static int load_dependencies(struct loaded_project *project, struct load_element
 int loader_file(struct loaded_project *project, const char *name, const struct yaml_node *asked_by,
 		bool load_subprojects, struct load_element **ret, struct diag *diag)
 {
-	struct project_loader *load = project->load;
+	struct project_loader *load;
 	int r;
 
+	assert(project); /* who wants subprojects loaded gets them */
+	load = project->load;
 	if (load->depth > MOST_LEVELS)
 		return diag_set(diag, "load", "circular-reference", "Too many junctions, links and overrides lead to '%s'",
 				name);
@@ -606,6 +608,5 @@ int loader_target(struct loaded_project *top, const char *name, struct load_elem
 				top->element_path);
 	if ((r = parse_name(top, name, NULL, true, &project, &name, diag)) < 0)
 		return r;
-	assert(project); /* it was to be loaded */
 	return loader_file(project, name, NULL, true, ret, diag);
 }
