@@ -313,7 +313,7 @@ int sandbox_host_check(struct sandbox_host *host, const struct graph_sandbox *co
 	if (!host->bwrap)
 		host->bwrap = find_bwrap();
 	if (!host->bwrap)
-		return diag_set(diag, "sandbox", "unavailable-local-sandbox", "bwrap not found");
+		return diag_set(diag, "sandbox", "unavailable-local-sandbox", "bwrap not found: it comes with the package bubblewrap");
 	if (!config || uname(&uts) < 0)
 		return 0;
 	if (config->build_os && !str_eq(config->build_os, "linux"))

@@ -510,6 +510,10 @@ static int judge(struct sandbox *sandbox, struct sandbox_result *ret, struct dia
 	if (own)
 		return diag_set(diag, "sandbox", NULL, "The sandbox could not be set up: %.*s", (int)strcspn(own + 10, "\n"),
 				own + 10);
+	if (code < 0 && geteuid() != 0)
+		return diag_set(diag, "sandbox", NULL,
+				"bubblewrap failed; the log has its message (an ordinary user needs user namespaces: see "
+				"sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone)");
 	if (code < 0)
 		return diag_set(diag, "sandbox", NULL, "bubblewrap failed; the log has its message");
 	ret->exit_code = code;
