@@ -185,18 +185,27 @@ static int64_t on_show_needs(void *data, const char *format, struct diag *diag)
 	return r < 0 ? r : (int64_t)f->show.needs;
 }
 
+/* Text behind the last symbol of a format: newlines are stripped from the report's end that far only, because in the
+ * peer's report each symbol ends in an escape sequence, which goes away later. */
+static size_t tail_length(const struct cli_show *show)
+{
+	const struct cli_show_part *last = show->count ? &show->parts[show->count - 1] : NULL;
+
+	return last && last->literal ? last->literal_len : 0;
+}
+
 /* Adds to stdout; newlines at the very end are held back, the peer strips them from its report. */
 static void on_show_element(void *data, const struct session_element *element)
 {
 	struct cli_frontend *f = data;
-	size_t start = f->out.len, text;
+	const struct cli_show *show = f->show_given ? &f->show : &f->element_show;
+	size_t start, text;
 
 	for (; f->held_newlines; f->held_newlines--)
 		buf_addc(&f->out, '\n');
 	text = f->out.len;
 
-	cli_show_element(&f->out, f->show_given ? &f->show : &f->element_show, element, f->settings.colors,
-			 f->settings.key_length);
+	cli_show_element(&f->out, show, element, f->settings.colors, f->settings.key_length);
 	if (!f->settings.colors && memchr(f->out.data + text, '\033', f->out.len - text)) {
 		_cleanup_buf_ struct buf plain = BUF_INIT;
 
@@ -204,6 +213,7 @@ static void on_show_element(void *data, const struct session_element *element)
 		f->out.len = text;
 		buf_add(&f->out, buf_text(&plain), plain.len);
 	}
+	start = f->out.len - MIN(f->out.len - text, tail_length(show));
 	buf_addc(&f->out, '\n');
 	while (f->out.len > start && f->out.data[f->out.len - 1] == '\n') {
 		f->out.data[--f->out.len] = '\0';

@@ -43,6 +43,7 @@ struct graph_source {
 	uint32_t key_json_len;
 	bool has_ref;            /* or needs none (local, patch, ...) */
 	const struct yaml_node *node; /* expanded configuration, for error provenance */
+	const struct yaml_node *provenance; /* what people wrote about its origin: a map of texts, or NULL; for show */
 };
 
 struct graph_sandbox {

@@ -31,6 +31,22 @@ static void download_key(const struct kinds_download *download, struct buf *out)
 	kinds_json_guess(out, download->version, download->version_guess_pattern);
 }
 
+/* remote and tar: both configurations start with the download. */
+static void download_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret)
+{
+	const struct kinds_download *download = source->config;
+
+	*ret = (struct kinds_source_info){
+		.url = download->url,
+		.medium = "remote-file",
+		.version_type = "sha256",
+		.version = download->ref,
+		.version_guess = download->version,
+	};
+	if (!ret->version_guess)
+		ret->version_guess = kinds_guess_version(arena, download->original_url, download->version_guess_pattern);
+}
+
 static int remote_configure(const struct kinds_context *ctx, struct graph_source *source,
 			    const struct yaml_node *config)
 {
@@ -72,6 +88,7 @@ const struct kinds_source_work kinds_remote_work = {
 	.config_size = sizeof(struct kinds_remote),
 	.configure = remote_configure,
 	.key = remote_key,
+	.info = download_info,
 };
 
 static int tar_configure(const struct kinds_context *ctx, struct graph_source *source, const struct yaml_node *config)
@@ -103,4 +120,5 @@ const struct kinds_source_work kinds_tar_work = {
 	.config_size = sizeof(struct kinds_tar),
 	.configure = tar_configure,
 	.key = tar_key,
+	.info = download_info,
 };

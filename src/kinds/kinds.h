@@ -176,6 +176,22 @@ int kinds_workspace_source(const struct kinds_context *ctx, struct graph_source 
 /* For a source of kind local or workspace: absolute path (junctions use it in place); NULL for all others. */
 const char *kinds_local_path(const struct graph_source *source);
 
+/* What a source can tell about where its files come from (the peer's SourceInfo).  Texts live as long as the graph, or in
+ * the arena. */
+struct kinds_source_info {
+	const char *url;          /* translated; path of a local source */
+	const char *medium;       /* "remote-file", "local", "workspace" */
+	const char *version_type; /* "sha256", "cas-digest" */
+	const char *version;      /* NULL without a ref */
+	const char *version_guess; /* for people, mostly read out of the URL; NULL if there is none */
+};
+/* False: the kind tells nothing. */
+bool kinds_source_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret);
+/* The groups that pattern captures in text, joined by dots; of several matches the first of those with most groups.
+ * pattern: a Python regular expression, or NULL for numbers joined by dots.  NULL if nothing matches, or if the pattern
+ * needs more of Python than POSIX has (look-around, lazy repetition). */
+const char *kinds_guess_version(struct arena *arena, const char *text, const char *pattern);
+
 /* ---- YAML as it stands in keys */
 
 /* Adds a tree as JSON: scalars as strings, members sorted by name. */

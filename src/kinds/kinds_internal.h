@@ -29,6 +29,8 @@ struct kinds_source_work {
 	/* Reads the files the key depends on. */
 	int (*read_files)(const struct kinds_context *ctx, struct graph_source *source);
 	void (*key)(const struct graph_source *source, struct buf *out);
+	/* Fills ret; NULL if the kind has nothing to tell. */
+	void (*info)(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret);
 };
 
 extern const struct kinds_element_work kinds_build_work, kinds_script_work, kinds_compose_work, kinds_filter_work,

@@ -49,11 +49,33 @@ static void local_key(const struct graph_source *source, struct buf *out)
 	json_hash(out, &local->digest);
 }
 
+static void tree_info(struct arena *arena, const char *path, const char *medium, const struct digest *digest,
+		      struct kinds_source_info *ret)
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_to_hex(hex, digest->hash);
+	*ret = (struct kinds_source_info){
+		.url = path,
+		.medium = medium,
+		.version_type = "cas-digest",
+		.version = arena_printf(arena, "%s/%lld", hex, (long long)digest->size_bytes),
+	};
+}
+
+static void local_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret)
+{
+	const struct kinds_local *local = source->config;
+
+	tree_info(arena, local->path, "local", &local->digest, ret);
+}
+
 const struct kinds_source_work kinds_local_work = {
 	.config_size = sizeof(struct kinds_local),
 	.configure = local_configure,
 	.read_files = local_read,
 	.key = local_key,
+	.info = local_info,
 };
 
 /* A workspace is never written into a .bst file: kinds_workspace_source makes it. */
@@ -87,11 +109,19 @@ static void workspace_key(const struct graph_source *source, struct buf *out)
 	json_hash(out, &workspace->digest);
 }
 
+static void workspace_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret)
+{
+	const struct kinds_workspace *workspace = source->config;
+
+	tree_info(arena, workspace->path, "workspace", &workspace->digest, ret);
+}
+
 const struct kinds_source_work kinds_workspace_work = {
 	.config_size = sizeof(struct kinds_workspace),
 	.configure = workspace_configure,
 	.read_files = workspace_read,
 	.key = workspace_key,
+	.info = workspace_info,
 };
 
 int kinds_workspace_source(const struct kinds_context *ctx, struct graph_source *source, const char *path)

@@ -586,9 +586,42 @@ static void test_defaults(void **state)
 	assert_non_null(yaml_get(parse(fixture, kinds_project_yaml(&len)), "split-rules"));
 }
 
+static void test_guess_version(void **state)
+{
+	static const struct {
+		const char *text, *pattern, *want;
+	} rows[] = {
+		{ "https://x.com/releases/1.2/pony-1.2.3.tgz", NULL, "1.2.3" },
+		{ "https://x.com/releases/pony-1.2.tgz", NULL, "1.2" },
+		{ "pony.tgz", NULL, NULL },
+		{ "pony_v2_4_93.tgz", "(\\d+)_(\\d+)_(\\d+)", "2.4.93" },
+		{ "release-1_2_3-r2", "(\\d+)_(\\d+)(?:_(\\d+))?(?:\\-(r\\d+))?", "1.2.3.r2" },
+		{ "v20240131", "(?P<year>\\d{4})(\\d\\d)(\\d\\d)", "2024.01.31" },
+		{ "a-77b", "[\\d]+", "77" },
+		{ "1.2", "^(\\d)\\.(\\d)$", "1.2" },
+		{ "1.2", "x*", "" },
+		{ "1.2", "(\\d+?)", NULL },
+		{ "1.2", "(?=1)", NULL },
+		{ "1.2", "(((", NULL },
+		{ "1.2", "\\", NULL },
+	};
+	struct arena arena = ARENA_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *got = kinds_guess_version(&arena, rows[i].text, rows[i].pattern);
+
+		if (rows[i].want)
+			assert_string_equal(got, rows[i].want);
+		else
+			assert_null(got);
+	}
+	arena_release(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_guess_version),
 		cmocka_unit_test(test_source_keys),	 cmocka_unit_test(test_keys_of_files),
 		cmocka_unit_test(test_local_path),	 cmocka_unit_test(test_without_ref),
 		cmocka_unit_test(test_older_plugins),	 cmocka_unit_test(test_source_errors),

@@ -559,10 +559,10 @@ static int load_attributes(struct loaded_project *project, const struct yaml_nod
 {
 	int r;
 
-	/* The project's own attributes replace the built-in ones. */
+	/* The project's own attributes replace the built-in ones, none at all if it says so. */
 	if ((r = yaml_get_map(own, "source-provenance-attributes", &project->provenance_attributes, diag)) < 0)
 		return r;
-	if ((!project->provenance_attributes || project->provenance_attributes->count == 0) &&
+	if (!project->provenance_attributes &&
 	    (r = yaml_need_map(config, "source-provenance-attributes", &project->provenance_attributes, diag)) < 0)
 		return r;
 	project->info.provenance_attributes = project->provenance_attributes;

@@ -186,6 +186,7 @@ static int split_members(struct load_element *element, const struct yaml_node *n
 	if (provenance && provenance->count > 0) {
 		if ((r = check_provenance(element->project, provenance, diag)) < 0)
 			return r;
+		source->provenance = provenance;
 		node = yaml_map_remove(arena, node, "provenance");
 	}
 	*ret_config = node;

@@ -95,6 +95,60 @@ static const char *deps_text(struct session *session, struct arena *arena, const
 	return arena_strndup(arena, buf_text(&out), out.len);
 }
 
+static void add_member(struct buf *out, const char *indent, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	buf_printf(out, "%s%s: ", indent, name);
+	yaml_write_scalar(out, value, strlen(value));
+	buf_addc(out, '\n');
+}
+
+/* One source in the form of the peer's SourceInfo.serialize; what older tools look for is there twice. */
+static void add_source_info(struct buf *out, const struct graph_source *source, const struct kinds_source_info *info)
+{
+	static const char *const on_top[] = { "homepage", "issue-tracker" };
+	const struct yaml_node *provenance = source->provenance;
+
+	add_member(out, "- ", "kind", source->ops->name);
+	add_member(out, "  ", "url", info->url);
+	for (size_t i = 0; provenance && i < ARRAY_SIZE(on_top); i++) {
+		const struct yaml_node *value = yaml_get(provenance, on_top[i]);
+
+		add_member(out, "  ", on_top[i], value ? value->text : NULL);
+	}
+	if (provenance)
+		buf_adds(out, "  provenance:\n");
+	for (uint32_t i = 0; provenance && i < provenance->count; i++)
+		add_member(out, "    ", provenance->entries[i].key, provenance->entries[i].value->text);
+	add_member(out, "  ", "medium", info->medium);
+	add_member(out, "  ", "version-type", info->version_type);
+	add_member(out, "  ", "version", info->version);
+	add_member(out, "  ", "version-guess", info->version_guess);
+}
+
+static const char *sources_text(struct session *session, struct arena *arena, uint32_t id)
+{
+	const struct graph_element *element = &session->graph.elements[id];
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	for (uint32_t i = 0; i < element->source_count; i++) {
+		const struct graph_source *source = &element->sources[i];
+		struct kinds_source_info info;
+
+		if (kinds_source_info(arena, source, &info))
+			add_source_info(&out, source, &info);
+		else
+			session_tell(session, SESSION_MESSAGE_WARN,
+				     arena_printf(arena, "[unavailable-source-info]: %s source of %s cannot describe its origin",
+						  source->ops->name, element->full_name),
+				     NULL, id, -1);
+	}
+	if (!out.len)
+		buf_adds(&out, "[]\n");
+	return arena_strndup(arena, buf_text(&out), out.len);
+}
+
 static const char *digest_text(struct session *session, struct arena *arena, uint32_t id)
 {
 	const struct state_artifact *artifact = &state_get(session->state, id)->artifact;
@@ -151,5 +205,7 @@ void session_describe(struct session *session, struct arena *arena, uint32_t id,
 		ret->state = session_element_state(session, id);
 	if ((needs & SESSION_SHOW_BIT(SESSION_SHOW_ARTIFACT_CAS_DIGEST)) && session->state)
 		ret->artifact_cas_digest = digest_text(session, arena, id);
+	if (needs & SESSION_SHOW_BIT(SESSION_SHOW_SOURCE_INFO))
+		ret->source_info = sources_text(session, arena, id);
 	describe_data(session, arena, e, needs, ret);
 }
