@@ -93,9 +93,9 @@ static void show_prints_lines_and_no_more(void **state)
 	assert_string_equal(buf_text(&r.out), "a.bst\nb.bst\n");
 	assert_string_equal(buf_text(&r.err), "");
 	release(&r);
-	/* Newlines inside the report stay, those at its end go. */
+	/* Newlines inside the report stay, and those of a last symbol; what the format has behind it goes. */
 	r = run(play_show, "show --format %{name}%{vars} a b");
-	assert_string_equal(buf_text(&r.out), "aa: b\n\nba: b\n");
+	assert_string_equal(buf_text(&r.out), "aa: b\n\nba: b\n\n");
 	release(&r);
 	r = run(play_show, "show --format %{name}");
 	assert_string_equal(buf_text(&r.out), "\n");

@@ -105,6 +105,19 @@ static int export_tar(struct checkout *checkout, const struct digest *tree)
 	return r;
 }
 
+/* Whatever it was, it ends the command as an error of the stream, under the reason it had. */
+static int staging_failed(struct session *session, int r)
+{
+	if (r < 0 && session->diag.domain && !str_eq(session->diag.domain, "stream")) {
+		_cleanup_free_ char *text = xstrdup(buf_text(&session->diag.message));
+
+		session->diag.domain = "stream";
+		buf_clear(&session->diag.message);
+		buf_printf(&session->diag.message, "Error while staging dependencies into a sandbox: '%s'", text);
+	}
+	return r;
+}
+
 static int run(struct checkout *checkout)
 {
 	struct session *session = checkout->session;
@@ -122,9 +135,9 @@ static int run(struct checkout *checkout)
 	if (r == 0)
 		r = session_staging_deps(staging);
 	if (r == 0)
-		r = session_staging_artifacts(staging);
+		r = staging_failed(session, session_staging_artifacts(staging));
 	if (r == 0 && request->integrate)
-		r = session_staging_integrate(staging);
+		r = staging_failed(session, session_staging_integrate(staging));
 	if (r == 0) {
 		r = cas_tree_digest(sandbox_tree(staging->sandbox), "", &tree);
 		if (r < 0)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kinds/kinds.h"
+
 /* The command line wins over user configuration (the peer's App.initialized). */
 static void apply_globals(struct project_context *context, const struct session_request *request)
 {
@@ -191,6 +193,16 @@ static void say_times(struct session *session)
 	session_say(session, SESSION_MESSAGE_INFO, "Where the time of loading went", buf_text(&out));
 }
 
+/* Junctions and links lead to elements, they are none that would be processed. */
+static uint32_t count_elements(const struct session *session)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < session->graph.element_count; i++)
+		count += !(session->graph.elements[i].ops->flags & KINDS_FIRST_PASS);
+	return count;
+}
+
 int session_load(struct session *session, unsigned flags)
 {
 	struct session_activity loading = session_begin(session, "Loading elements", GRAPH_NONE), resolving;
@@ -201,13 +213,13 @@ int session_load(struct session *session, unsigned flags)
 	r = load_project(session, request);
 	if (r == 0)
 		r = session_artifact_targets(session);
-	session_end(&loading, r == 0);
+	session_end_counted(&loading, r == 0, r == 0 ? count_elements(session) : 0, 0);
 	if (r < 0)
 		return r;
 	resolving = session_begin(session, "Resolving elements", GRAPH_NONE);
 	if (!(flags & SESSION_LOAD_NO_KEYS))
 		compute_keys(session);
-	session_end(&resolving, true);
+	session_end_counted(&resolving, true, count_elements(session), count_elements(session));
 	say_warnings(session);
 	if (session->request->globals.stats)
 		say_times(session);

@@ -112,7 +112,7 @@ int session_query(struct session *session, const struct session_ids *ids, bool s
 	arena_release(&scratch.arena);
 	buf_release(&scratch.name);
 	buf_release(&scratch.bytes);
-	session_end(&activity, r == 0);
+	session_end_counted(&activity, r == 0, ids->count, ids->count);
 	return r;
 }
 

@@ -146,6 +146,8 @@ struct session_activity {
 };
 struct session_activity session_begin(struct session *session, const char *text, uint32_t element);
 void session_end(struct session_activity *activity, bool success);
+/* The same for an activity of count steps, of total (0: not known before); said if it took long. */
+void session_end_counted(struct session_activity *activity, bool success, uint32_t count, uint32_t total);
 /* Fills what show, headings and summaries print of an element (bits of enum session_show_field); text in arena. */
 void session_describe(struct session *session, struct arena *arena, uint32_t element, uint64_t needs,
 		      struct session_element *ret);

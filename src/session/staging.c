@@ -6,10 +6,20 @@
 
 #include "jobs/jobs.h"
 
-static int uncached(struct session *session)
+static int uncached(struct session *session, uint32_t element)
 {
-	int r = diag_set(&session->diag, "stream", "uncached-checkout-attempt",
-			 "Error while staging dependencies into a sandbox: 'No artifacts to stage'");
+	int r;
+
+	/* Nothing is known of an artifact that is only a name, not even which sandbox it is for. */
+	if (session_is_artifact(session, element)) {
+		r = diag_set(&session->diag, "stream", "missing-sandbox-config",
+			     "Error while staging dependencies into a sandbox: 'Artifact %s is not cached'",
+			     session->graph.elements[element].full_name);
+		diag_detail(&session->diag, "Try building or pulling the artifact first");
+		return r;
+	}
+	r = diag_set(&session->diag, "stream", "uncached-checkout-attempt",
+		     "Error while staging dependencies into a sandbox: 'No artifacts to stage'");
 
 	diag_detail(&session->diag, "No artifacts have been cached yet for that element\n"
 				    "Try building the element first with `bst build`\n");
@@ -28,7 +38,7 @@ int session_staging_deps(struct session_staging *staging)
 		int r;
 
 		if (state->artifact.outcome != STATE_ARTIFACT_SUCCESS && state->artifact.outcome != STATE_ARTIFACT_FAILURE)
-			return uncached(session);
+			return uncached(session, id);
 		*dep = (struct elements_dep){ .element = id, .files = state->artifact.files, .key = state->artifact.strong_key };
 		dep->has_files = state_digest_known(&dep->files);
 		r = jobs_public_data(session->cas, &state->artifact, &session->arena, &dep->public_data, &session->diag);

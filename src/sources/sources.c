@@ -228,13 +228,21 @@ static int add_source(struct sources_context *ctx, struct cas_tree *tree, const 
 
 	r = cas_tree_mkdir(tree, directory);
 	if (r < 0) {
-		diag_errno(ctx->diag, "source", NULL, -r, "Cannot stage a source into directory '%s'", directory);
+		diag_errno(ctx->diag, "element", "stage-sources-fail", -r, "Cannot stage a source into directory '%s'",
+			   directory);
 		return r;
 	}
 	if (needs_previous(source))
 		return apply_onto(ctx, tree, directory, source, offline);
 	r = source_tree(ctx, source, offline, flags, &digest);
-	return r < 0 ? r : cas_tree_merge(tree, directory, &digest, NULL, ctx->diag);
+	if (r < 0)
+		return r;
+	r = cas_tree_merge(tree, directory, &digest, NULL, ctx->diag);
+	if (r < 0 && ctx->diag && str_eq(ctx->diag->domain, "directory")) {
+		ctx->diag->domain = "element";
+		ctx->diag->reason = "stage-sources-fail";
+	}
+	return r;
 }
 
 static int tree_error(struct sources_context *ctx, int r)

@@ -12,7 +12,7 @@
  *
  * Network and archives live in modules that are opened on first use (base/module.h).
  *
- * Errors have domain "source"; `temporary` says that trying again may help (network).
+ * Errors have domain "source", those of merging several sources "element" (as in the peer); `temporary` says that trying again may help (network).
  */
 #ifndef SOURCES_SOURCES_H
 #define SOURCES_SOURCES_H
