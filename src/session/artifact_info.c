@@ -142,9 +142,13 @@ static int list_contents(struct session *session, uint32_t id)
 	if (r && artifact.has_files && cas_walk(session->cas, &artifact.files, add_entry, &contents) < 0)
 		r = diag_set(&session->diag, "cas", NULL, "Part of the artifact of %s is missing from the cache",
 			     session->graph.elements[id].full_name);
-	if (r > 0)
-		session->frontend->artifact_contents(session->frontend->data, session->graph.elements[id].name,
+	if (r > 0) {
+		/* Who asks for an artifact by its weak key is told its strong one. */
+		session->frontend->artifact_contents(session->frontend->data,
+						     session_is_artifact(session, id) ? shown_name(session, id, &name) :
+											session->graph.elements[id].name,
 						     contents.entries, contents.count, request->long_listing);
+	}
 	free(contents.entries);
 	arena_release(&contents.arena);
 	return r;
