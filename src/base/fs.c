@@ -32,11 +32,13 @@ ssize_t fs_pread_some(int fd, void *ret, size_t size_bytes, off_t at)
 
 int fs_read_fd(struct buf *ret, int fd, size_t max_bytes)
 {
-	size_t start = ret->len;
+	size_t start = ret->len, expected = 0;
 	struct stat st;
 
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size <= max_bytes)
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size <= max_bytes) {
 		buf_room(ret, (size_t)st.st_size + 1);
+		expected = (size_t)st.st_size; /* so much read at once is all of it: no second call to be told so */
+	}
 	for (;;) {
 		size_t room = MAX(ret->cap - ret->len, (size_t)1) - 1;
 		ssize_t n;
@@ -51,6 +53,8 @@ int fs_read_fd(struct buf *ret, int fd, size_t max_bytes)
 		ret->len += (size_t)n;
 		if (ret->len - start > max_bytes)
 			return -EFBIG;
+		if (expected && (size_t)n == expected)
+			break;
 	}
 	ret->data[ret->len] = '\0';
 	return 0;
