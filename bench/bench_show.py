@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""bench_show.py BUILD_DIR [--project DIR --targets FILE] [-o NAME VALUE]... [--bst PATH] [--rounds N] [--imports N]
+[--sizes N,N,...]: how long `show` with keys takes.
+
+Millrace and bst 2.8.1 in one run, each with a cache directory of its own:
+  the project at DIR (a copy is made), all targets of FILE: caches warm, cold (no parsed files, no digests), after one
+  element was edited, after project.conf was edited, with another value of an option; peak memory; where the time goes
+  N (3,000) imports (gen-imports.py)
+  synthetic graphs (gen-graph.py) of the given sizes, Millrace alone: time and memory per element
+bst is run once for each row, Millrace --rounds times (median).  Files count as just changed for a moment after they
+were written, so each edit is followed by a pause, as between two commands of a person.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import common
+
+FORMAT = "%{name} %{full-key}"
+SETTLE_S = 0.2
+
+
+class Tool:
+    def __init__(self, program, top, name, options):
+        self.program, self.cache, self.options = program, f"{top}/cache-{name}", options
+        self.config = f"{top}/{name}.conf"
+        with open(self.config, "w", encoding="utf-8") as f:
+            f.write(f"cachedir: {self.cache}\n")
+
+    def words(self, targets, options=None, first=()):
+        words = [self.program, *first, "-c", self.config, "--no-interactive"]
+        for name, value in {**self.options, **(options or {})}.items():
+            words += ["-o", name, value]
+        return words + ["show", "--deps", "all", "--format", FORMAT, *targets]
+
+    def show(self, project, targets, options=None):
+        return common.Run(self.words(targets, options), cwd=project).must()
+
+    def keys(self, project, targets, options=None):
+        out = common.Run(self.words(targets, options), cwd=project, keep_output=True).must().stdout
+        return sorted(out.split(b"\n"))
+
+
+def append(path, text):
+    with open(path, "a", encoding="utf-8") as f:
+        f.write(text)
+    time.sleep(SETTLE_S)
+
+
+class Project:
+    """One project under both tools: rows of a table."""
+
+    def __init__(self, directory, targets, ours, theirs, rounds):
+        self.directory, self.targets, self.ours, self.theirs, self.rounds = directory, targets, ours, theirs, rounds
+        self.rows, self.same = [], True
+
+    def row(self, what, before=None, options=None):
+        runs = []
+        for i in range(self.rounds):
+            if before:
+                before(i)
+            runs.append(self.ours.show(self.directory, self.targets, options))
+        us, peer = common.median(runs), None
+        if self.theirs:
+            peer = self.theirs.show(self.directory, self.targets, options)
+            self.same &= (self.ours.keys(self.directory, self.targets, options) ==
+                          self.theirs.keys(self.directory, self.targets, options))
+        memory = max(run.peak_kib for run in runs)
+        self.rows.append([what, f"{us * 1e3:.1f} ms", common.seconds(peer.seconds) if peer else "-",
+                          f"{peer.seconds / us:.0f}x" if peer else "-", f"{memory / 1024:.1f} MB",
+                          f"{peer.peak_kib / 1024:.0f} MB" if peer else "-"])
+
+    def table(self):
+        said = "every key equal in every row" if self.same else "KEYS DIFFER"
+        table = common.table(["show --deps all", "Millrace", "bst 2.8.1", "faster", "memory", "bst's"], self.rows)
+        return table + (f"\n\nCompared with bst: {said}.\n" if self.theirs else "\n")
+
+
+def where(tool, project, targets):
+    """The program's own account of one warm run."""
+    run = common.Run(tool.words(targets, first=["--stats"]), cwd=project, keep_output=True).must()
+    lines = run.stderr.decode().split("\n")
+    return "\n".join(line.strip() for line in lines if re.match(r" +(\w+ +[\d.]+ ms|parsing files)", line))
+
+
+def real_project(args, top, ours, theirs):
+    project = f"{top}/project"
+    shutil.copytree(args.project, project, symlinks=True)
+    with open(args.targets, encoding="utf-8") as f:
+        targets = f.read().split()
+    bench = Project(project, targets, ours, theirs, args.rounds)
+    edited = next(t for t in targets if os.path.exists(f"{project}/elements/{t}"))
+    time.sleep(SETTLE_S)
+    ours.show(project, targets)
+    bench.row("nothing changed, caches warm")
+    bench.row("caches cold", before=lambda i: common.drop(ours.cache))
+    ours.show(project, targets)
+    bench.row("one element edited", before=lambda i: append(f"{project}/elements/{edited}", f"# edit {i}\n"))
+    ours.show(project, targets)
+    bench.row("project.conf edited", before=lambda i: append(f"{project}/project.conf", f"# edit {i}\n"))
+    if args.other:
+        bench.row(f"option {args.other[0]} {args.other[1]}", options={args.other[0]: args.other[1]})
+    ours.show(project, targets)
+    return (f"## {os.path.basename(os.path.abspath(args.project))}, {len(targets)} targets\n\n{bench.table()}\n"
+            f"Where the time of a warm run goes:\n\n```\n{where(ours, project, targets)}\n```\n")
+
+
+def imports(args, top, ours, theirs):
+    project = f"{top}/imports"
+    subprocess.run([f"{common.HERE}/gen-imports.py", project, str(args.imports)], check=True)
+    time.sleep(SETTLE_S)
+    bench = Project(project, ["all.bst"], ours, theirs, args.rounds)
+    ours.show(project, ["all.bst"])
+    bench.row(f"{args.imports} imports, caches warm")
+    bench.row(f"{args.imports} imports, caches cold", before=lambda i: common.drop(ours.cache))
+    return f"## {args.imports} imports\n\n{bench.table()}"
+
+
+def linearity(args, top, ours):
+    rows = []
+    for size in args.sizes:
+        project = f"{top}/graph-{size}"
+        subprocess.run([f"{common.HERE}/gen-graph.py", project, str(size)], check=True)
+        time.sleep(SETTLE_S)
+        common.drop(ours.cache)
+        cold = ours.show(project, ["all.bst"])
+        warm = [ours.show(project, ["all.bst"]) for _ in range(args.rounds if size <= 100000 else 1)]
+        seconds, kib = common.median(warm), max(run.peak_kib for run in warm)
+        rows.append([f"{size:,}", common.seconds(cold.seconds), f"{cold.seconds / size * 1e6:.1f} us",
+                     common.seconds(seconds), f"{seconds / size * 1e6:.1f} us", f"{kib / 1024:.0f} MB",
+                     f"{kib * 1024 / size / 1000:.2f} KB"])
+        common.drop(project)
+    return "## Synthetic graphs\n\n" + common.table(
+        ["elements", "cold", "each", "warm", "each", "peak memory", "each"], rows) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--project")
+    parser.add_argument("--targets")
+    parser.add_argument("-o", nargs=2, action="append", default=[], dest="options")
+    parser.add_argument("--other", nargs=2, help="an option and another value of it")
+    parser.add_argument("--bst")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--imports", type=int, default=3000)
+    parser.add_argument("--sizes", type=lambda text: [int(n) for n in text.split(",") if n], default=[1000, 10000])
+    args = parser.parse_args()
+    bst = common.find_bst(args.bst)
+    with tempfile.TemporaryDirectory(prefix="millrace-bench-") as top:
+        program = os.path.abspath(f"{args.build}/src/millrace")
+        plain = Tool(program, top, "millrace", {})
+        if args.project:
+            options = dict(args.options)
+            print(real_project(args, top, Tool(program, top, "millrace", options),
+                               Tool(bst, top, "bst", options) if bst else None), flush=True)
+        if args.imports:
+            print(imports(args, top, plain, Tool(bst, top, "bst", {}) if bst else None), flush=True)
+        if args.sizes:
+            print(linearity(args, top, plain), flush=True)
+
+
+main()
