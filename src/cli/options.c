@@ -47,6 +47,13 @@ static const struct cli_choice compression_choices[] = {
 	{ 0 },
 };
 
+static const struct cli_choice output_choices[] = {
+	{ "text", SESSION_OUTPUT_TEXT },
+	{ "dot", SESSION_OUTPUT_DOT },
+	{ "json", SESSION_OUTPUT_JSON },
+	{ 0 },
+};
+
 const struct cli_option cli_help_option = {
 	.name = "--help", .short_name = "-h", .kind = CLI_SHOW_HELP, .help = "Show this message and exit."
 };
@@ -435,6 +442,26 @@ static const struct cli_argument path_arguments[] = {
 	{ .name = "ELEMENTS", .kind = CLI_ELEMENT, .many = true, .required = true, .dest = REQUEST(targets) }, { 0 }
 };
 
+#define OUTPUT_OPTION                                                                                              \
+	{ .name = "--format", .short_name = "-f", .kind = CLI_CHOICE, .choices = output_choices, .dest = REQUEST(output), \
+	  .shown_default = "text", .help = "Lines for a person, a graph for Graphviz, or JSON" }
+static const struct cli_option graph_options[] = {
+	EXCEPT_OPTION("Leave out an element and what only it needs"), DEPS_OPTION("print", "all"), OUTPUT_OPTION, { 0 }
+};
+static const struct cli_option inspect_options[] = {
+	EXCEPT_OPTION("Leave out an element and what only it needs"), DEPS_OPTION("describe", "all"), { 0 }
+};
+static const struct cli_option path_options[] = { OUTPUT_OPTION, { 0 } };
+static const struct cli_option rdeps_options[] = {
+	{ .name = "--direct", .kind = CLI_FLAG, .dest = REQUEST(direct), .help = "Only what names the element itself" },
+	OUTPUT_OPTION, { 0 }
+};
+static const struct cli_option why_options[] = {
+	{ .name = "--against", .kind = CLI_PAIR, .metavar = "OPTION VALUE", .dest = REQUEST(against),
+	  .help = "Compare with the key that the element has when this project option is set" },
+	{ 0 }
+};
+
 static const struct cli_command main_commands[] = {
 	{ .name = "artifact", .summary = "Manipulate cached artifacts.", .description = artifact_description,
 	  .options = no_options, .commands = artifact_commands, .built = true },
@@ -445,7 +472,9 @@ static const struct cli_command main_commands[] = {
 	{ .name = "cache", .ours = true, .summary = "Look after the local cache",
 	  .description = "Look after the local cache", .options = no_options, .commands = cache_commands },
 	{ .name = "graph", .id = SESSION_GRAPH, .ours = true, .summary = "Print the graph of dependencies",
-	  .description = "Print the graph of dependencies", .options = no_options, .arguments = elements_argument },
+	  .description = "Print the graph of dependencies, for a person, for Graphviz or as JSON\n\n" NO_TARGETS("prints")
+			 "\n\n" DEPS_TABLE("print"),
+	  .options = graph_options, .arguments = elements_argument, .deps = SESSION_DEPS_ALL, .built = true },
 	{ .name = "help", .id = SESSION_HELP, .summary = "Print usage information",
 	  .description = "Print how a command is used", .options = no_options, .arguments = help_arguments,
 	  .built = true, .no_help = true },
@@ -456,12 +485,18 @@ static const struct cli_command main_commands[] = {
 			 "Unless `--project-name` is given, this asks for what it needs.",
 	  .options = init_options, .arguments = init_arguments, .built = true },
 	{ .name = "inspect", .id = SESSION_INSPECT, .ours = true, .summary = "Describe project and elements as JSON",
-	  .description = "Describe project and elements as JSON", .options = no_options, .arguments = elements_argument },
+	  .description = "Describe projects, elements, dependencies, sources, variables and keys as JSON\n\n"
+			 NO_TARGETS("describes") "\n\n" DEPS_TABLE("describe"),
+	  .options = inspect_options, .arguments = elements_argument, .deps = SESSION_DEPS_ALL, .built = true },
 	{ .name = "path", .id = SESSION_PATH, .ours = true, .summary = "Print why one element depends on another",
-	  .description = "Print a path of dependencies from one element to another", .options = no_options,
-	  .arguments = path_arguments },
+	  .description = "Print the shortest path of dependencies from one element to another\n\n"
+			 "Name two ELEMENTS: first the one that depends, then the one it depends on.",
+	  .options = path_options, .arguments = path_arguments, .built = true },
 	{ .name = "rdeps", .id = SESSION_RDEPS, .ours = true, .summary = "Print what depends on an element",
-	  .description = "Print what depends on an element", .options = no_options, .arguments = required_elements },
+	  .description = "Print what depends on elements, directly or not\n\n"
+			 "Dependants are looked for among all that the project's default targets need, or all its elements "
+			 "if it names none.",
+	  .options = rdeps_options, .arguments = required_elements, .built = true },
 	{ .name = "shell", .id = SESSION_SHELL, .summary = "Shell into an element's sandbox environment",
 	  .description = "Run a command in an element's sandbox\n\n"
 			 "In a workspace's directory, the default is the workspace's element.\n\n"
@@ -477,8 +512,10 @@ static const struct cli_command main_commands[] = {
 	  .description = "Manipulate the sources of elements", .options = no_options, .commands = source_commands,
 	  .built = true },
 	{ .name = "why", .id = SESSION_WHY, .ours = true, .summary = "Explain why an element must be built",
-	  .description = "Explain what in an element's key has changed", .options = no_options,
-	  .arguments = required_element },
+	  .description = "Explain what in an element's key has changed\n\n"
+			 "The element is compared with its newest cached artifact, or with itself under other project "
+			 "options.",
+	  .options = why_options, .arguments = required_element, .built = true },
 	{ .name = "workspace", .summary = "Manipulate developer workspaces",
 	  .description = "Manipulate developer workspaces", .options = no_options, .commands = workspace_commands,
 	  .built = true },

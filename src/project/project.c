@@ -303,8 +303,10 @@ static int choose_targets(struct project_loader *load, name_list *names, struct 
 	path_list paths = { 0 };
 	int r;
 
-	if (request->target_count > 0)
-		return expand_targets(load, request->targets, request->target_count, names, diag);
+	if (request->target_count > 0 &&
+	    ((r = expand_targets(load, request->targets, request->target_count, names, diag)) < 0 ||
+	     !request->with_default_targets))
+		return r;
 	if (load->workspace_element)
 		return expand_targets(load, &load->workspace_element, 1, names, diag);
 	if (request->no_default_targets)
@@ -564,4 +566,19 @@ const char *const *project_files(const struct project_loader *load, uint32_t *re
 const struct project_info *project_info(const struct project_loader *load, uint32_t project)
 {
 	return project < load->projects.count ? &load->projects.at[project]->info : NULL;
+}
+
+const struct project_plugin *project_plugins(const struct project_loader *load, uint32_t id, struct arena *arena,
+					     uint32_t *ret_count)
+{
+	const struct loaded_project *project = load->projects.at[id];
+	struct project_plugin *all = ARENA_ARRAY(arena, struct project_plugin, project->kinds.count + project->sources.count);
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < project->kinds.count; i++)
+		all[count++] = (struct project_plugin){ false, project->kinds.at[i]->kind, project->kinds.at[i]->plugin };
+	for (size_t i = 0; i < project->sources.count; i++)
+		all[count++] = (struct project_plugin){ true, project->sources.at[i]->kind, project->sources.at[i]->plugin };
+	*ret_count = count;
+	return all;
 }

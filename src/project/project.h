@@ -23,6 +23,7 @@
 
 struct yaml_node;
 struct cas_statcache;
+struct kinds_plugin;
 
 /* ---- user configuration ---------------------------------------------------------------------------------------- */
 
@@ -124,6 +125,7 @@ struct project_request {
 	/* Absolute directory for images of parsed files (yaml/cache.h), made when first written to; NULL: none. */
 	const char *parsed_files;
 	bool timed; /* fill project_times */
+	bool with_default_targets; /* those that would be loaded if no targets were given, after the given ones */
 	/* For tests, and for computing keys of another machine: uname's machine and system; NULL: the host's. */
 	const char *machine, *system;
 };
@@ -189,6 +191,15 @@ const char *const *project_files(const struct project_loader *loader, uint32_t *
  * not the graph's: workers call this with the loader they inherited. */
 const char *const *project_urls(const struct project_loader *loader, uint32_t element, const char *original,
 				const char *translated, bool tracking, struct arena *arena);
+
+struct project_plugin { /* a kind that was used, and what it was taken for */
+	bool is_source;
+	const char *kind;
+	const struct kinds_plugin *plugin; /* NULL: of the core */
+};
+/* All of a project, element kinds first, each group in the order of first use; the array in arena. */
+const struct project_plugin *project_plugins(const struct project_loader *loader, uint32_t project, struct arena *arena,
+					     uint32_t *ret_count);
 
 struct project_host_file { /* of `shell: host-files` */
 	const char *path, *host_path;

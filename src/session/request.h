@@ -61,6 +61,7 @@ enum session_compression {
 	SESSION_COMPRESSION_XZ,
 	SESSION_COMPRESSION_BZ2
 };
+enum session_output { SESSION_OUTPUT_TEXT, SESSION_OUTPUT_DOT, SESSION_OUTPUT_JSON };
 enum session_remote_type { SESSION_REMOTE_ALL, SESSION_REMOTE_INDEX, SESSION_REMOTE_STORAGE };
 
 /* A remote given on the command line: URL or "url=U,push=True,...", as the peer's _remotespec.py reads it. */
@@ -148,6 +149,10 @@ struct session_request {
 	bool soft;            /* workspace reset */
 	const char *out;      /* artifact log --out; NULL: stdout */
 	bool long_listing;    /* artifact list-contents -l */
+
+	int output;                   /* graph, rdeps, path: enum session_output */
+	bool direct;                  /* rdeps: direct dependants alone */
+	struct session_pairs against; /* why: project options to compare with; none: the newest cached artifact */
 
 	/* init (cli alone) */
 	const char *project_name, *min_version, *element_path;

@@ -23,6 +23,11 @@ static const struct command commands[SESSION_COMMANDS_COUNT] = {
 	[SESSION_ARTIFACT_SHOW] = { session_artifact_show, NULL },
 	[SESSION_ARTIFACT_DELETE] = { session_artifact_delete, NULL },
 	[SESSION_ARTIFACT_LOG] = { session_artifact_log, NULL },
+	[SESSION_INSPECT] = { session_inspect, NULL },
+	[SESSION_WHY] = { session_why, NULL },
+	[SESSION_GRAPH] = { session_graph, NULL },
+	[SESSION_RDEPS] = { session_rdeps, NULL },
+	[SESSION_PATH] = { session_path, NULL },
 	[SESSION_ARTIFACT_LIST_CONTENTS] = { session_artifact_list_contents, NULL },
 };
 

@@ -65,6 +65,7 @@ enum session_load_flags {
 	SESSION_LOAD_ARTIFACTS = 1, /* targets may be artifact names */
 	SESSION_LOAD_NO_KEYS = 2,   /* no keys wanted */
 	SESSION_LOAD_ONE = 4,       /* no default targets but the element of a workspace */
+	SESSION_LOAD_WITH_DEFAULTS = 16, /* the project's default targets (or all its elements), too */
 	SESSION_LOAD_ALONE = 8      /* no worker will be forked, so the graph need not be frozen */
 };
 /* Loads the request's targets and computes keys.  Afterwards graph is frozen, targets and except are filled. */
@@ -158,6 +159,7 @@ typedef int session_command_fn(struct session *session);
 session_command_fn session_show, session_build, session_artifact_checkout, session_artifact_log,
 	session_artifact_list_contents, session_artifact_show, session_artifact_delete, session_source_fetch,
 	session_source_checkout, session_workspace_open, session_workspace_close, session_workspace_reset,
-	session_workspace_list, session_shell;
+	session_workspace_list, session_shell, session_graph, session_rdeps, session_path, session_inspect,
+	session_why;
 
 #endif
