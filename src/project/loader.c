@@ -5,6 +5,7 @@
  * "junction:name" crosses into a subproject.  Dependencies are followed iteratively within a project and recursively
  * where the project changes.
  */
+#include "base/suggest.h"
 #include "project/project_internal.h"
 
 #include <assert.h>
@@ -165,6 +166,22 @@ static int check_name(const char *name, const struct yaml_node *asked_by, struct
 	return -EINVAL;
 }
 
+static void suggest_element(struct loaded_project *project, const char *name, struct diag *diag)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct suggest suggest;
+	path_list paths = { 0 };
+
+	suggest_init(&suggest, name);
+	path_elements(project, true, &paths);
+	for (size_t i = 0; i < paths.count; i++)
+		suggest_offer(&suggest, paths.at[i]);
+	suggest_format(&suggest, &text);
+	if (text.len)
+		diag_detail(diag, "%s", buf_text(&text));
+	free(paths.at);
+}
+
 static int missing_file(struct loaded_project *project, const char *name, const struct yaml_node *asked_by,
 			struct diag *diag)
 {
@@ -184,9 +201,12 @@ static int missing_file(struct loaded_project *project, const char *name, const 
 		const struct yaml_node *node;
 		const char *rest = name + strlen(prefix) + 1;
 
-		if (load_yaml(project, rest, project->element_fd, project->element_path, rest, &node, NULL) >= 0)
+		if (load_yaml(project, rest, project->element_fd, project->element_path, rest, &node, NULL) >= 0) {
 			diag_detail(diag, "Did you mean '%s'?", rest);
+			return -ENOENT;
+		}
 	}
+	suggest_element(project, name, diag);
 	return -ENOENT;
 }
 

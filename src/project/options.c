@@ -1,4 +1,5 @@
 /* Project options (compat 1.3): declarations, values from four places, what expressions and variables see of them. */
+#include "base/suggest.h"
 #include "project/project_internal.h"
 
 #include <errno.h>
@@ -371,6 +372,21 @@ static int set_text(struct loaded_project *project, struct option *option, const
 	return 0;
 }
 
+static int unknown_option(const struct option_pool *pool, const char *name, struct diag *diag)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct suggest suggest;
+
+	suggest_init(&suggest, name);
+	for (uint32_t i = 0; i < pool->count; i++)
+		suggest_offer(&suggest, pool->options[i].name);
+	suggest_format(&suggest, &text);
+	diag_set(diag, "load", "invalid-data", "Unknown option '%s' specified on the command line", name);
+	if (text.len)
+		diag_detail(diag, "%s", buf_text(&text));
+	return -EINVAL;
+}
+
 int options_set_cli(struct loaded_project *project, struct option_pool *pool, bool ignore_unknown, struct diag *diag)
 {
 	const struct project_request *request = project->load->request;
@@ -380,8 +396,7 @@ int options_set_cli(struct loaded_project *project, struct option_pool *pool, bo
 		int r;
 
 		if (!option && !ignore_unknown)
-			return diag_set(diag, "load", "invalid-data", "Unknown option '%s' specified on the command line",
-					request->options[i].name);
+			return unknown_option(pool, request->options[i].name, diag);
 		if (option && (r = set_text(project, option, request->options[i].value, diag)) < 0)
 			return r;
 	}

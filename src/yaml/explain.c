@@ -4,6 +4,7 @@
  * all references in order (an undefined one ends it), then goes into the last reference first; a step whose name is
  * already among its ancestors is a circle.  Walking depth first, last reference first, meets the same fault first.
  */
+#include "base/suggest.h"
 #include "yaml/vars_internal.h"
 
 #include <errno.h>
@@ -28,6 +29,23 @@ struct walk {
 static const struct yaml_node *node_of(const struct walk *walk, uint32_t slot)
 {
 	return slot == STRMAP_NONE ? walk->scalar : walk->vars->definitions[slot];
+}
+
+static int undefined(struct walk *walk, const struct yaml_node *node, const char *name, size_t name_len)
+{
+	_cleanup_free_ char *word = xstrndup(name, name_len);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct suggest suggest;
+
+	suggest_init(&suggest, word);
+	for (uint32_t slot = 0; slot < walk->vars->count; slot++)
+		if (walk->vars->definitions[slot])
+			suggest_offer(&suggest, walk->vars->values[slot].name);
+	suggest_format(&suggest, &text);
+	yaml_error(walk->diag, node, "unresolved-variable", "Reference to undefined variable '%s'", word);
+	if (text.len)
+		diag_detail(walk->diag, "%s", buf_text(&text));
+	return -EINVAL;
 }
 
 static int circular(struct walk *walk, uint32_t slot)
@@ -64,8 +82,7 @@ static int enter(struct walk *walk, uint32_t slot)
 		uint32_t ref = yaml_vars_slot(walk->vars, name, name_len);
 
 		if (ref == STRMAP_NONE || !walk->vars->definitions[ref])
-			return yaml_error(walk->diag, node, "unresolved-variable", "Reference to undefined variable '%.*s'",
-					  (int)name_len, name);
+			return undefined(walk, node, name, name_len);
 		walk->refs = util_grow(walk->refs, &walk->refs_cap, walk->ref_count + 1, sizeof(*walk->refs));
 		walk->refs[walk->ref_count++] = ref;
 	}
