@@ -100,7 +100,7 @@ static void test_undefined(void **state)
 	assert_true(load(f, "a: '%{b}'\nb: x%{nope}y\n", NULL) < 0);
 	assert_error(f, "unresolved-variable", "project.conf [line 2 column 3]: Reference to undefined variable 'nope'");
 	assert_true(yaml_vars_init(&f->vars, &f->arena, f->base, parse(f, "e.bst", "c: '%{no}'\nnope: 1\n"), &f->diag) < 0);
-	assert_error(f, "unresolved-variable", "e.bst [line 1 column 3]: Reference to undefined variable 'no'");
+	assert_error(f, "unresolved-variable", "e.bst [line 1 column 3]: Reference to undefined variable 'no'\n\n    Did you mean 'nope'?");
 	assert_int_equal(yaml_vars_init(&f->vars, &f->arena, f->base, parse(f, "e.bst", "nope: 1\n"), &f->diag), 0);
 	assert_string_equal(yaml_vars_get(&f->vars, "a", NULL), "x1y");
 }
