@@ -162,21 +162,31 @@ static bool is_target(const struct session *session, uint32_t element)
 	return false;
 }
 
+/* Of the two names that reach an artifact, the one with the strong key is shown. */
+static void rename_target(struct session *session, struct session_artifact *known, const char *name)
+{
+	struct graph_element *element = &session->graph.elements[known->element];
+
+	known->name = element->name = element->full_name = arena_strdup(&session->graph.arena, name);
+}
+
 /* Was this very artifact named before, be it under its other key? */
-static bool is_known(const struct session *session, const char *name)
+static bool is_known(struct session *session, const char *name)
 {
 	const char *last = strrchr(name, '/');
 	struct key key;
 
 	if (!last || !digest_from_hex(key.hash, last + 1))
 		return false;
-	for (const struct session_artifact *a = session->artifacts; a; a = a->next) {
+	for (struct session_artifact *a = session->artifacts; a; a = a->next) {
 		struct key weak;
 
 		if (!is_target(session, a->element) || strncmp(a->name, name, (size_t)(last + 1 - name)) != 0)
 			continue;
-		if (memcmp(a->key.hash, key.hash, DIGEST_BYTES) == 0 || str_eq(a->name, name))
+		if (memcmp(a->key.hash, key.hash, DIGEST_BYTES) == 0) {
+			rename_target(session, a, name);
 			return true;
+		}
 		if (a->cached && digest_from_hex(weak.hash, a->artifact.weak_key) &&
 		    memcmp(weak.hash, key.hash, DIGEST_BYTES) == 0)
 			return true;
