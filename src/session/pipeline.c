@@ -1,6 +1,7 @@
 /* A plan through scheduler and workers, and what there is to say about it: see pipeline.h. */
 #include "session/pipeline.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,13 +128,15 @@ static uint32_t on_result(void *data, const struct driver_job *job, const struct
 static void set_failure(struct run *run, const struct driver_job *job, const struct wire_result *result, const char *lost)
 {
 	diag_release(&run->last);
-	if (lost)
+	if (lost) {
 		diag_set(&run->last, "jobs", "worker-died", "%s", lost);
-	else
+	} else {
+		assert(result);
 		diag_set(&run->last, result->domain ? result->domain : "stream", result->reason, "%s",
 			 result->text ? result->text : "Failed");
-	if (!lost && result->detail)
-		diag_detail(&run->last, "%s", result->detail);
+		if (result->detail)
+			diag_detail(&run->last, "%s", result->detail);
+	}
 	if (job->element != SCHED_NONE)
 		diag_element(&run->last, run->session->graph.elements[job->element].full_name);
 }
