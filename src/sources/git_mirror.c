@@ -115,8 +115,7 @@ int git_lock(struct sources_context *ctx, const char *directory)
 
 /* ---- fetching ---- */
 
-/* "<tag>-0-g<commit>" says that the tag itself is meant.  The last "-0-g" counts. */
-static char *exact_tag(const char *ref, const char **commit)
+char *git_exact_tag(const char *ref, const char **commit)
 {
 	const char *last = NULL;
 
@@ -128,9 +127,8 @@ static char *exact_tag(const char *ref, const char **commit)
 	return xstrndup(ref, (size_t)(last - ref));
 }
 
-/* Does the remote say that the tag is this commit, directly or peeled? */
-static int advertises(struct sources_context *ctx, const char *directory, const char *url, const char *tag,
-		      const char *commit)
+int git_advertises(struct sources_context *ctx, const char *directory, const char *url, const char *tag,
+		   const char *commit)
 {
 	_cleanup_free_ char *fail = xasprintf("Failed to list advertised remote refs from git repository %s", url);
 	_cleanup_free_ char *line = xasprintf("%s\trefs/tags/%s", commit, tag);
@@ -159,10 +157,10 @@ static int fetch_tag(struct sources_context *ctx, const struct git_mirror *mirro
 	const char *arguments[] = { "fetch", "--depth=1", url, NULL, NULL };
 	int r;
 
-	tag = exact_tag(mirror->ref, &commit);
+	tag = git_exact_tag(mirror->ref, &commit);
 	if (!tag)
 		return 0;
-	r = advertises(ctx, mirror->directory, url, tag, commit);
+	r = git_advertises(ctx, mirror->directory, url, tag, commit);
 	if (r <= 0) {
 		if (r == 0)
 			sources_say(ctx, "%s is not advertised on %s. Fetching all Git refs", mirror->ref, url);

@@ -36,6 +36,12 @@ int git_lock(struct sources_context *ctx, const char *directory);
 /* Brings mirror->ref to the mirror, from the first URL that has it: an exact tag alone where that can be, else all
  * branches and tags. */
 int git_mirror_fetch(struct sources_context *ctx, const struct git_mirror *mirror);
+/* "<tag>-0-g<commit>" says that the tag itself is meant (the last "-0-g" counts): the tag, heap, and where the commit
+ * stands in ref; or NULL. */
+char *git_exact_tag(const char *ref, const char **commit);
+/* Does the remote say that the tag is this commit, directly or peeled?  1, 0 or <0. */
+int git_advertises(struct sources_context *ctx, const char *directory, const char *url, const char *tag,
+		   const char *commit);
 /* Writes the files of ref to a directory that exists. */
 int git_checkout(struct sources_context *ctx, const char *mirror, const char *ref, const char *directory);
 
