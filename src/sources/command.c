@@ -115,16 +115,17 @@ static int read_back(struct buf *ret, int fd)
 int sources_command(struct sources_context *ctx, const struct sources_command *command)
 {
 	_cleanup_close_ int out = memfd_create("output", MFD_CLOEXEC), err = -1;
+	bool apart = command->output || command->output_fd > 0;
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	const char *tool = command->argv[0];
 	int status = 0, r;
 	pid_t pid;
 
-	if (command->output)
+	if (apart)
 		err = memfd_create("errors", MFD_CLOEXEC);
-	if (out < 0 || (command->output && err < 0))
+	if (out < 0 || (apart && err < 0))
 		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot run %s", tool);
-	r = spawn(command, out, command->output ? err : out, &pid);
+	r = spawn(command, command->output_fd > 0 ? command->output_fd : out, apart ? err : out, &pid);
 	if (r < 0) {
 		diag_errno(ctx->diag, "source", "missing-host-tool", -r, "Cannot run the host tool '%s'", tool);
 		return r;
@@ -139,7 +140,7 @@ int sources_command(struct sources_context *ctx, const struct sources_command *c
 	if (command->probe && WIFEXITED(status))
 		return WEXITSTATUS(status);
 	diag_set(ctx->diag, "source", NULL, "%s", command->fail ? command->fail : tool);
-	if (read_back(&text, command->output ? err : out) == 0 && text.len)
+	if (read_back(&text, apart ? err : out) == 0 && text.len)
 		diag_detail(ctx->diag, "%.*s", (int)MIN(text.len, (size_t)DETAIL_MAX), text.data);
 	return -EIO;
 }

@@ -51,6 +51,7 @@ struct sources_command {
 	bool probe;                     /* a status other than 0 is an answer, not a failure */
 	const char *fail;               /* the message if it fails */
 	struct buf *output;             /* gets what it wrote to stdout; may be NULL */
+	int output_fd;                  /* or this does; 0: not */
 };
 /* Runs a command, waiting through ctx->wait.  0 if it ends with status 0, its status with `probe`, else <0 with diag set:
  * `fail`, and the output as detail. */
