@@ -33,12 +33,15 @@ void sources_mirror_name(struct buf *ret, const char *url)
 	}
 }
 
-static void mirror_dir(struct buf *ret, const struct sources_context *ctx, const struct graph_source *source)
+/* What a source that is one download wants. */
+static struct sources_file file_of(struct sources_context *ctx, const struct graph_source *source, struct buf *directory)
 {
 	const struct kinds_download *download = source->config;
 
-	buf_printf(ret, "%s/%s/", ctx->sourcedir, source->ops->name);
-	sources_mirror_name(ret, download->original_url);
+	buf_printf(directory, "%s/%s/", ctx->sourcedir, source->ops->name);
+	sources_mirror_name(directory, download->original_url);
+	return (struct sources_file){ .directory = directory->data, .original_url = download->original_url,
+				      .url = download->url, .sha256 = download->ref };
 }
 
 /* A ref becomes a file name: it must be the digest it is meant to be. */
@@ -49,18 +52,16 @@ static bool ref_is_sane(const char *ref)
 	return ref && strlen(ref) == DIGEST_HEX && digest_from_hex(hash, ref);
 }
 
-static int open_mirrored(struct sources_context *ctx, const struct graph_source *source)
+static int open_mirrored(const struct sources_file *file)
 {
-	const struct kinds_download *download = source->config;
-	_cleanup_buf_ struct buf path = BUF_INIT;
+	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 
-	if (!ref_is_sane(download->ref))
+	if (!ref_is_sane(file->sha256))
 		return -ENOENT;
-	mirror_dir(&path, ctx, source);
-	buf_printf(&path, "/%s", download->ref);
-	fd = open(path.data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	path = xasprintf("%s/%s", file->directory, file->sha256);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
@@ -68,22 +69,37 @@ static int open_mirrored(struct sources_context *ctx, const struct graph_source 
 	return steal_fd(&fd);
 }
 
-bool sources_download_have(struct sources_context *ctx, const struct graph_source *source)
+bool sources_file_have(const struct sources_file *file)
 {
-	int fd = open_mirrored(ctx, source);
+	int fd = open_mirrored(file);
 
 	close_fd(fd);
 	return fd >= 0;
 }
 
-int sources_download_open(struct sources_context *ctx, const struct graph_source *source)
+int sources_file_open(struct sources_context *ctx, const struct sources_file *file)
 {
-	const struct kinds_download *download = source->config;
-	int fd = open_mirrored(ctx, source);
+	int fd = open_mirrored(file);
 
 	if (fd < 0)
-		diag_errno(ctx->diag, "source", "not-cached", -fd, "The download of %s is not there", download->url);
+		diag_errno(ctx->diag, "source", "not-cached", -fd, "The download of %s is not there", file->url);
 	return fd;
+}
+
+bool sources_download_have(struct sources_context *ctx, const struct graph_source *source)
+{
+	_cleanup_buf_ struct buf directory = BUF_INIT;
+	struct sources_file file = file_of(ctx, source, &directory);
+
+	return sources_file_have(&file);
+}
+
+int sources_download_open(struct sources_context *ctx, const struct graph_source *source)
+{
+	_cleanup_buf_ struct buf directory = BUF_INIT;
+	struct sources_file file = file_of(ctx, source, &directory);
+
+	return sources_file_open(ctx, &file);
 }
 
 /* ---- one transfer ---- */
@@ -203,36 +219,35 @@ static int keep(struct sources_context *ctx, const char *directory, const char *
 }
 
 /* Downloads url; sha256 gets what came, or have if the server says that it is still the same. */
-static int mirror(struct sources_context *ctx, const struct graph_source *source, const char *url, const char *have,
+static int mirror(struct sources_context *ctx, const char *directory, const char *url, const char *have,
 		  char sha256[DIGEST_HEX + 1])
 {
-	_cleanup_buf_ struct buf directory = BUF_INIT, etag = BUF_INIT;
+	_cleanup_buf_ struct buf etag = BUF_INIT;
 	_cleanup_free_ char *part = NULL;
 	struct incoming incoming = { .ctx = ctx, .fd = -1 };
 	struct curl_answer answer = { 0 };
 	struct digest digest;
 	int r;
 
-	mirror_dir(&directory, ctx, source);
-	r = fs_mkdir_p(AT_FDCWD, directory.data, 0755);
+	r = fs_mkdir_p(AT_FDCWD, directory, 0755);
 	if (r < 0)
-		return diag_errno(ctx->diag, "source", NULL, -r, "Cannot make the directory %s", directory.data);
+		return diag_errno(ctx->diag, "source", NULL, -r, "Cannot make the directory %s", directory);
 	if (have) {
-		_cleanup_free_ char *etag_path = xasprintf("%s/%s.etag", directory.data, have);
+		_cleanup_free_ char *etag_path = xasprintf("%s/%s.etag", directory, have);
 
 		(void)fs_read_file(&etag, AT_FDCWD, etag_path, ETAG_MAX);
 	}
-	part = xasprintf("%s/.part-XXXXXX", directory.data);
+	part = xasprintf("%s/.part-XXXXXX", directory);
 	incoming.fd = mkostemp(part, O_CLOEXEC);
 	if (incoming.fd < 0)
-		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot write in %s", directory.data);
+		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot write in %s", directory);
 	incoming.stream = digest_stream_new();
 	r = transfer(&incoming, url, etag.len ? etag.data : NULL, &answer);
 	digest_stream_end(incoming.stream, &digest);
 	if (r == CURL_CAME) {
 		digest_to_hex(sha256, digest.hash);
 		fchmod(incoming.fd, 0644);
-		r = keep(ctx, directory.data, part, sha256, &answer.etag);
+		r = keep(ctx, directory, part, sha256, &answer.etag);
 	} else if (r == CURL_NOT_MODIFIED && have) {
 		memcpy(sha256, have, DIGEST_HEX + 1);
 		r = 0;
@@ -260,47 +275,50 @@ const char *const *sources_urls(struct sources_context *ctx, const char *origina
 	return urls && *urls ? urls : fallback;
 }
 
-static const char *const *urls_of(struct sources_context *ctx, const struct kinds_download *download, bool tracking,
-				  const char *fallback[2])
+int sources_file_fetch(struct sources_context *ctx, const struct sources_file *file)
 {
-	return sources_urls(ctx, download->original_url, download->url, tracking, fallback);
-}
-
-int sources_download_fetch(struct sources_context *ctx, const struct graph_source *source)
-{
-	const struct kinds_download *download = source->config;
 	char sha256[DIGEST_HEX + 1];
 	const char *fallback[2];
 	int r = -EINVAL;
 
-	if (!download->ref)
-		return diag_set(ctx->diag, "source", "no-reference", "%s has no ref; track it first", download->url);
-	for (const char *const *url = urls_of(ctx, download, false, fallback); *url; url++) {
+	if (!ref_is_sane(file->sha256))
+		return diag_set(ctx->diag, "source", "invalid-ref", "The ref of %s is not a SHA-256 digest: '%s'", file->url,
+				file->sha256 ? file->sha256 : "");
+	for (const char *const *url = sources_urls(ctx, file->original_url, file->url, false, fallback); *url; url++) {
 		sources_say(ctx, "Fetching %s", *url);
-		r = mirror(ctx, source, *url, NULL, sha256);
+		r = mirror(ctx, file->directory, *url, NULL, sha256);
 		if (r == -ECANCELED || r == -ELIBACC)
 			return r;
 		if (r < 0)
 			continue;
-		if (strcmp(sha256, download->ref) == 0)
+		if (strcasecmp(sha256, file->sha256) == 0)
 			return 0;
-		ctx->temporary = false; /* another try would bring the same */
 		r = diag_set(ctx->diag, "source", NULL, "File downloaded from %s has sha256sum '%s', not '%s'!", *url, sha256,
-			     download->ref);
+			     file->sha256);
 	}
 	return r;
+}
+
+int sources_download_fetch(struct sources_context *ctx, const struct graph_source *source)
+{
+	_cleanup_buf_ struct buf directory = BUF_INIT;
+	struct sources_file file = file_of(ctx, source, &directory);
+
+	return sources_file_fetch(ctx, &file);
 }
 
 int sources_download_track(struct sources_context *ctx, const struct graph_source *source, struct sources_tracked *ret)
 {
 	const struct kinds_download *download = source->config;
-	const char *have = sources_download_have(ctx, source) ? download->ref : NULL, *fallback[2];
+	_cleanup_buf_ struct buf directory = BUF_INIT;
+	struct sources_file file = file_of(ctx, source, &directory);
+	const char *have = sources_file_have(&file) ? download->ref : NULL, *fallback[2];
 	char sha256[DIGEST_HEX + 1];
 	int r = -EINVAL;
 
-	for (const char *const *url = urls_of(ctx, download, true, fallback); r < 0 && *url; url++) {
+	for (const char *const *url = sources_urls(ctx, file.original_url, file.url, true, fallback); r < 0 && *url; url++) {
 		sources_say(ctx, "Tracking %s", *url);
-		r = mirror(ctx, source, *url, have, sha256);
+		r = mirror(ctx, file.directory, *url, have, sha256);
 		if (r == -ECANCELED || r == -ELIBACC)
 			return r;
 	}

@@ -11,7 +11,8 @@
 static const struct sources_ops *const kinds[] = { &sources_local, &sources_workspace, &sources_remote, &sources_tar,
 						   &sources_zip,   &sources_patch,     &sources_patch_queue,
 						   &sources_git,   &sources_git_tag,   &sources_git_module,
-						   &sources_git_repo };
+						   &sources_git_repo, &sources_cpan,       &sources_pypi,
+						   &sources_gnu,      &sources_cargo,      &sources_cargo2 };
 
 static const struct sources_ops *find_ops(const char *kind)
 {

@@ -22,12 +22,24 @@ struct sources_ops {
 };
 
 extern const struct sources_ops sources_local, sources_workspace, sources_remote, sources_tar, sources_zip,
-	sources_patch, sources_patch_queue, sources_git, sources_git_tag, sources_git_module, sources_git_repo;
+	sources_patch, sources_patch_queue, sources_git, sources_git_tag, sources_git_module, sources_git_repo,
+	sources_cpan, sources_pypi, sources_gnu, sources_cargo, sources_cargo2, sources_go_module;
 
 void sources_say(struct sources_context *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* ---- downloads (download.c): files under <sourcedir>/<kind>/<mirror directory>/<sha256> ---- */
 
+struct sources_file {
+	const char *directory;    /* where it is kept, as <sha256> */
+	const char *original_url; /* as written, alias and all */
+	const char *url;          /* translated */
+	const char *sha256;       /* what it must be */
+};
+bool sources_file_have(const struct sources_file *file);
+int sources_file_open(struct sources_context *ctx, const struct sources_file *file);
+int sources_file_fetch(struct sources_context *ctx, const struct sources_file *file);
+
+/* The same for sources whose configuration starts with struct kinds_download. */
 /* A read-only descriptor of the downloaded file, its content not checked again; <0 with diag set if it is not there. */
 int sources_download_open(struct sources_context *ctx, const struct graph_source *source);
 bool sources_download_have(struct sources_context *ctx, const struct graph_source *source);

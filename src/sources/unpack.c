@@ -424,6 +424,15 @@ static int add_member(struct unpack *unpack, struct cas_tree *tree, const struct
 	return put_member(unpack, tree, noted, path.data, &entry);
 }
 
+static bool without_top(const char **name)
+{
+	const char *slash = strchr(*name, '/');
+
+	if (slash)
+		*name = slash + 1;
+	return slash != NULL;
+}
+
 /* Is it meant to be unpacked?  Then name and link are what is left below the base directory. */
 static bool below_base(const struct archive_rules *rules, const struct noted *noted, const char *base, const char **name,
 		       const char **link)
@@ -434,6 +443,8 @@ static bool below_base(const struct archive_rules *rules, const struct noted *no
 	*link = noted->link;
 	if (noted->type == ARCHIVE_DEVICE)
 		return false;
+	if (rules->strip_top)
+		return without_top(name) && (noted->type != ARCHIVE_HARDLINK || without_top(link));
 	if (!len)
 		return true;
 	if (rules->format != ARCHIVE_ZIP && str_starts(*name, "./"))

@@ -9,6 +9,7 @@ struct archive_rules {
 	enum archive_format format;
 	bool no_executables; /* all files 0644 */
 	bool no_symlinks;    /* symlinks become files that hold their target */
+	bool strip_top;      /* without the first component of each name; what has no other is left out */
 };
 
 /* Reads the archive at fd and stores the tree below its base directory (a glob; NULL or "": all of it). */
