@@ -1,0 +1,243 @@
+/* Unit tests of the sources that vendor modules, go_module and cargo2: their plugins' versions differ, so that a stand-in for a
+ * plugin in a scenario would not do. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "sources/sources_internal.h"
+
+static char scratch[64];
+static struct cas *cas;
+static struct diag diag;
+static struct graph graph;
+static struct sources_context ctx;
+static char *sourcedir, *tmpdir;
+
+static int set_up(void **state)
+{
+	char *cache;
+
+	strncpy(scratch, "/tmp/test-modules-XXXXXX", sizeof scratch - 1);
+	assert_non_null(mkdtemp(scratch));
+	cache = xasprintf("%s/cache", scratch);
+	assert_int_equal(cas_new(&cas, cache, NULL), 0);
+	free(cache);
+	sourcedir = xasprintf("%s/sources", scratch);
+	tmpdir = xasprintf("%s/tmp", scratch);
+	graph_init(&graph);
+	graph_add_element(&graph);
+	ctx = (struct sources_context){ .cas = cas, .graph = &graph, .sourcedir = sourcedir, .tmpdir = tmpdir, .diag = &diag };
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	cas_free(cas);
+	graph_release(&graph);
+	diag_release(&diag);
+	memset(&diag, 0, sizeof diag);
+	free(sourcedir);
+	free(tmpdir);
+	return fs_remove_all(AT_FDCWD, scratch);
+}
+
+static struct graph_source *set_sources(uint32_t count)
+{
+	struct graph_element *element = &graph.elements[0];
+
+	element->sources = ARENA_ARRAY(&graph.arena, struct graph_source, count);
+	element->source_count = count;
+	return element->sources;
+}
+
+static void set_key(struct graph_source *source, const char *json)
+{
+	source->key_json = json;
+	source->key_json_len = (uint32_t)strlen(json);
+}
+
+/* What one command prints, without the newline; in the graph's arena. */
+static const char *output_of(const char *command)
+{
+	_cleanup_free_ char *full = xasprintf("cd %s && %s", scratch, command);
+	char text[256] = "";
+	FILE *pipe = popen(full, "r");
+
+	assert_non_null(pipe);
+	assert_non_null(fgets(text, sizeof text, pipe));
+	assert_int_equal(pclose(pipe), 0);
+	text[strcspn(text, "\n")] = '\0';
+	return arena_strdup(&graph.arena, text);
+}
+
+static void run_script(const char *script)
+{
+	_cleanup_free_ char *path = xasprintf("%s/script", scratch), *command = xasprintf("cd %s && sh -e script", scratch);
+
+	assert_int_equal(fs_write_file(AT_FDCWD, path, script, strlen(script), 0644), 0);
+	assert_int_equal(system(command), 0);
+}
+
+/* ---- go_module ---- */
+
+static const char go_script[] =
+	"export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null\n"
+	"export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.invalid GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@example.invalid\n"
+	"export GIT_AUTHOR_DATE='1321009871 +0000' GIT_COMMITTER_DATE='1321009871 +0000'\n"
+	"mkdir -p repos app\n"
+	"git init -q -b main repos/lib\n"
+	"cd repos/lib\n"
+	"mkdir -p sub/deep/x sub/v2/inner other docs\n"
+	"printf 'module example.org/lib/sub\\n\\ngo 1.21\\r\\n' >sub/go.mod\n"
+	"echo 'package sub' >sub/a.go; echo 'package x' >sub/deep/x/x.go; echo text >sub/deep/readme\n"
+	"printf 'module example.org/lib/sub/v2\\n\\ngo 1.22\\n' >sub/v2/go.mod; echo 'package inner' >sub/v2/inner/i.go\n"
+	"echo 'package lib' >lib.go; echo '$Id$' >other/id; printf '*/id ident\\n*.bat eol=crlf\\n' >.gitattributes; printf 'x\\n' >docs/run.bat\n"
+	"ln -s lib.go link.go; chmod 755 other/id\n"
+	"git add -A 2>/dev/null; git commit -q -m one; git tag sub/v1.2.0; git tag -a -m x v0.3.0\n"
+	"cd ../..\n"
+	"{ printf 'module app\\n\\nrequire (\\n\\texample.org/lib/sub v1.2.0\\n\\texample.org/lib/sub/v2 v2.0.1 // indirect\\n)\\n'\n"
+	"printf 'require example.org/old v0.1.0\\nreplace example.org/old v0.1.0 => example.org/lib v0.3.0\\n'; } >app/go.mod\n";
+
+static void set_local(struct graph_source *source, const char *name)
+{
+	struct kinds_local *local = ARENA_NEW(&graph.arena, struct kinds_local);
+
+	local->path = name;
+	local->fullpath = arena_printf(&graph.arena, "%s/%s", scratch, name);
+	local->digest.size_bytes = -1;
+	source->ops = kinds_find_source("local");
+	source->config = local;
+	source->directory = "src";
+	set_key(source, "\"local\"");
+}
+
+static void set_go(struct graph_source *source, const char *module, const char *version, const char *ref,
+		   const char *subdirectory)
+{
+	struct kinds_go_module *go = ARENA_NEW(&graph.arena, struct kinds_go_module);
+
+	go->original_url = "repo:lib.git";
+	go->url = arena_printf(&graph.arena, "file://%s/repos/lib", scratch);
+	go->module = module;
+	go->has_ref = true;
+	go->go_version = version;
+	go->git_ref = ref;
+	go->subdirectory = subdirectory;
+	source->ops = kinds_find_source("go_module");
+	source->config = go;
+	source->directory = "src";
+	set_key(source, arena_printf(&graph.arena, "\"%s\"", module));
+}
+
+/* The digest is the peer's. */
+static void test_go_module(void **state)
+{
+	struct graph_source *sources = set_sources(5);
+	const char *commit, *exact, *old;
+	struct digest digest;
+	char hex[DIGEST_HEX + 1];
+
+	run_script(go_script);
+	commit = output_of("git -C repos/lib rev-parse HEAD");
+	exact = arena_printf(&graph.arena, "sub/v1.2.0-0-g%s", commit);
+	old = arena_printf(&graph.arena, "v0.3.0-0-g%s", commit);
+	set_local(&sources[0], "app");
+	set_go(&sources[1], "example.org/lib/sub", "v1.2.0", exact, "sub");
+	set_go(&sources[2], "example.org/lib/sub/v2", "v2.0.1", commit, "sub");
+	set_go(&sources[3], "example.org/lib", "v0.3.0", old, NULL);
+	set_go(&sources[4], "example.org/pseudo", "v0.0.0-20191109021931-daa7c04131f5", commit, NULL);
+	assert_int_equal(sources_have_originals(&ctx), 0);
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), 0);
+	digest_to_hex(hex, digest.hash);
+	assert_string_equal(hex, "a9fa03fee6b38eb6b924c1b2ac7b99e63f533773cc2992ab54890adfe8a59337");
+	assert_int_equal(sources_have_originals(&ctx), 1);
+}
+
+static void test_go_module_errors(void **state)
+{
+	struct graph_source *sources = set_sources(2);
+	struct digest digest;
+
+	run_script(go_script);
+	set_local(&sources[0], "app");
+	set_go(&sources[1], "example.org/lib", "v1.0.0", "v9-0-g0123456789012345678901234567890123456789", NULL);
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -ENOENT);
+	set_go(&sources[1], "example.org/lib", "v1.0.0", "not a ref", NULL);
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -EINVAL);
+	set_go(&sources[1], "example.org/lib", "v1.0.0", output_of("git -C repos/lib rev-parse HEAD"), "no/such");
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -ENOENT);
+	set_go(&sources[1], "example.org/lib", "v1.0.0", output_of("git -C repos/lib rev-parse HEAD"), "../..");
+	assert_true(sources_fetch(&ctx, 0, &digest) < 0);
+}
+
+/* ---- cargo2 ---- */
+
+static const char crate_script[] = "mkdir -p thing-1.0.0/src crates/thing\n"
+				   "echo '[package]' >thing-1.0.0/Cargo.toml\n"
+				   "echo >thing-1.0.0/src/lib.rs\n"
+				   "tar -cf crates/thing/thing-1.0.0.crate thing-1.0.0\n";
+
+static int listed(void *data, const char *path, const struct cas_entry *entry)
+{
+	buf_printf(data, "%s%s ", path, entry->type == CAS_DIRECTORY ? "/" : "");
+	if (str_ends(path, "config.toml"))
+		assert_int_equal(cas_get(cas, &entry->digest, data), 0);
+	return 0;
+}
+
+static void test_cargo2(void **state)
+{
+	struct graph_source *source = set_sources(1);
+	struct kinds_cargo *cargo = ARENA_NEW(&graph.arena, struct kinds_cargo);
+	struct kinds_crate *crate = ARENA_NEW(&graph.arena, struct kinds_crate);
+	struct buf list = BUF_INIT, expected = BUF_INIT;
+	struct digest digest;
+
+	run_script(crate_script);
+	*crate = (struct kinds_crate){ .name = "thing", .version = "1.0.0" };
+	crate->sha = arena_strndup(&graph.arena, output_of("sha256sum crates/thing/thing-1.0.0.crate"), DIGEST_HEX);
+	*cargo = (struct kinds_cargo){ .second = true, .original_url = "crates:", .base_url = "crates:",
+				       .vendor_dir = "v/endor", .crates = crate, .crate_count = 1 };
+	cargo->url = arena_printf(&graph.arena, "file://%s/crates/", scratch);
+	source->ops = kinds_find_source("cargo2");
+	source->config = cargo;
+	set_key(source, "\"c\"");
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), 0);
+	assert_int_equal(cas_walk(cas, &digest, listed, &list), 0);
+	buf_printf(&expected,
+		   ".cargo/ .cargo/config.toml [source.crates-io]\nregistry = \"%s\"\nreplace-with = \"vendored-sources\"\n\n"
+		   "[source.vendored-sources]\ndirectory = \"v/endor\"\n"
+		   "v/ v/endor/ v/endor/thing-1.0.0/ v/endor/thing-1.0.0/.cargo-checksum.json "
+		   "v/endor/thing-1.0.0/Cargo.toml v/endor/thing-1.0.0/src/ v/endor/thing-1.0.0/src/lib.rs ",
+		   cargo->url);
+	assert_string_equal(list.data, expected.data);
+	buf_release(&list);
+	buf_release(&expected);
+	crate->name = "../../thing";
+	set_key(source, "\"d\"");
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -EINVAL);
+	crate->is_git = true;
+	set_key(source, "\"e\"");
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -ENOTSUP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_go_module, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_go_module_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cargo2, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
