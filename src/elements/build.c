@@ -200,6 +200,7 @@ static const struct {
 	const struct elements_kind *acting;
 } kinds[] = {
 	{ "autotools", &elements_manual }, { "bazel_build", &elements_manual }, { "cargo", &elements_manual },
+	{ "check_forbidden", &elements_check_forbidden },
 	{ "cmake", &elements_manual },     { "collect_initial_scripts", &elements_collect_scripts },
 	{ "collect_integration", &elements_collect_integration }, { "compose", &elements_compose },
 	{ "fastboot_bootimg", &elements_image }, { "fastboot_ext4", &elements_image }, { "filter", &elements_filter },

@@ -34,7 +34,8 @@ struct elements_kind {
 	int (*assemble)(struct build *build, const char **collect, struct diag *diag);
 };
 extern const struct elements_kind elements_manual, elements_script, elements_import, elements_stack, elements_compose,
-	elements_filter, elements_image, elements_collect_integration, elements_collect_scripts;
+	elements_filter, elements_image, elements_collect_integration, elements_collect_scripts,
+	elements_check_forbidden;
 
 struct build {
 	const struct elements_job *job;
