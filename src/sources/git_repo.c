@@ -35,8 +35,9 @@ static bool parse_ref(struct git_repo *repo, struct arena *arena, const char *re
 		repo->commit = arena_strndup(arena, at + 2, SHA1_HEX);
 		return true;
 	}
-	repo->commit = arena_strndup(arena, ref, SHA1_HEX);
-	return is_commit(ref);
+	if (is_commit(ref))
+		repo->commit = arena_strndup(arena, ref, SHA1_HEX);
+	return repo->commit != NULL;
 }
 
 int git_repo_find(struct sources_context *ctx, struct arena *arena, const char *kind, const char *url,
