@@ -1,5 +1,5 @@
-/* Unit tests of the sources that vendor modules, go_module and cargo2: their plugins' versions differ, so that a stand-in for a
- * plugin in a scenario would not do. */
+/* Unit tests of the sources of the git family, and of go_module and cargo2, whose plugins' versions differ, so that a stand-in
+ * for a plugin in a scenario would not do. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -66,26 +66,26 @@ static void set_key(struct graph_source *source, const char *json)
 	source->key_json_len = (uint32_t)strlen(json);
 }
 
-/* What one command prints, without the newline; in the graph's arena. */
+static void shell(const char *script, struct buf *output)
+{
+	const char *argv[] = { "sh", "-e", "-c", script, NULL };
+	const struct sources_command command = { .argv = argv, .directory = scratch, .output = output };
+
+	assert_int_equal(sources_command(&ctx, &command), 0);
+}
+
+/* What a command prints, without the newline; in the graph's arena. */
 static const char *output_of(const char *command)
 {
-	_cleanup_free_ char *full = xasprintf("cd %s && %s", scratch, command);
-	char text[256] = "";
-	FILE *pipe = popen(full, "r");
+	_cleanup_buf_ struct buf text = BUF_INIT;
 
-	assert_non_null(pipe);
-	assert_non_null(fgets(text, sizeof text, pipe));
-	assert_int_equal(pclose(pipe), 0);
-	text[strcspn(text, "\n")] = '\0';
-	return arena_strdup(&graph.arena, text);
+	shell(command, &text);
+	return arena_strndup(&graph.arena, buf_text(&text), strcspn(buf_text(&text), "\n"));
 }
 
 static void run_script(const char *script)
 {
-	_cleanup_free_ char *path = xasprintf("%s/script", scratch), *command = xasprintf("cd %s && sh -e script", scratch);
-
-	assert_int_equal(fs_write_file(AT_FDCWD, path, script, strlen(script), 0644), 0);
-	assert_int_equal(system(command), 0);
+	shell(script, NULL);
 }
 
 /* ---- go_module ---- */
@@ -180,6 +180,97 @@ static void test_go_module_errors(void **state)
 	assert_true(sources_fetch(&ctx, 0, &digest) < 0);
 }
 
+/* ---- git, git_tag, git_repo ---- */
+
+static const char modules_script[] = "cd repos/lib\n"
+				     "export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@b\n"
+				     "head=$(git rev-parse HEAD)\n"
+				     "printf '[submodule \"m\"]\\n path = deep/m\\n\\turl = ../lib\\n; x\\n[other]\\nx\\n' >.gitmodules\n"
+				     "git add .gitmodules\n"
+				     "git update-index --add --cacheinfo 160000,$head,deep/m\n"
+				     "git commit -q -m two\n";
+
+static struct kinds_git *set_git(const char *kind, enum kinds_git_variant variant, const char *ref)
+{
+	struct graph_source *source = set_sources(1);
+	struct kinds_git *git = ARENA_NEW(&graph.arena, struct kinds_git);
+
+	git->variant = variant;
+	git->path = "";
+	git->url = git->original_url = arena_printf(&graph.arena, "file://%s/repos/lib", scratch);
+	git->ref = ref;
+	git->checkout_submodules = true;
+	source->ops = kinds_find_source(kind);
+	source->config = git;
+	set_key(source, arena_printf(&graph.arena, "\"%s %s\"", kind, ref));
+	return git;
+}
+
+static bool has(const struct digest *digest, const char *path)
+{
+	struct cas_tree *tree;
+	int r;
+
+	assert_int_equal(cas_tree_new(&tree, cas, digest), 0);
+	r = cas_tree_type(tree, path);
+	cas_tree_free(tree);
+	return r >= 0;
+}
+
+static void test_git_family(void **state)
+{
+	struct kinds_git_tag tag = { .tag = "v0.3.0", .annotated = true };
+	struct kinds_submodule module = { .path = "deep/m" };
+	struct kinds_git *git;
+	struct digest digest;
+	const char *described;
+
+	run_script(go_script);
+	run_script(modules_script);
+	tag.commit = output_of("git -C repos/lib rev-parse v0.3.0^{}");
+	described = arena_printf(&graph.arena, "v0.3.0-1-g%s", output_of("git -C repos/lib rev-parse HEAD"));
+	module.url = arena_printf(&graph.arena, "file://%s/repos/lib", scratch);
+
+	git = set_git("git", KINDS_GIT, described);
+	git->tags = &tag;
+	git->tag_count = 1;
+	git->submodules = &module;
+	git->submodule_count = 1;
+	assert_int_equal(sources_have_originals(&ctx), 0);
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), 0);
+	assert_int_equal(sources_have_originals(&ctx), 1);
+	assert_true(has(&digest, ".git/refs/tags/v0.3.0") && has(&digest, "deep/m/lib.go") && !has(&digest, "deep/m/.git"));
+
+	git = set_git("git_tag", KINDS_GIT_TAG, described);
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), 0);
+	assert_int_equal(sources_have_originals(&ctx), 1);
+	assert_true(has(&digest, ".git/index") && has(&digest, "deep/m/.git/index") && has(&digest, "deep/m/lib.go"));
+
+	set_git("git_repo", KINDS_GIT_REPO, described);
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), 0);
+	assert_int_equal(sources_have_originals(&ctx), 1);
+	assert_true(has(&digest, ".git/refs/tags/v0.3.0") && has(&digest, "lib.go") && !has(&digest, "deep/m/lib.go"));
+
+	set_git("git", KINDS_GIT, "-x");
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -EINVAL);
+	set_git("git_tag", KINDS_GIT_TAG, "v9-0-g0123456789012345678901234567890123456789");
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -ENOENT);
+}
+
+/* A submodule's place is in the tree. */
+static void test_git_escape(void **state)
+{
+	struct digest digest;
+
+	run_script(go_script);
+	run_script("cd repos/lib\n"
+		   "printf '[submodule \"m\"]\\npath = ../../m\\nurl = file:///x\\n' >.gitmodules\n"
+		   "git add .gitmodules\n"
+		   "git -c user.name=A -c user.email=a@b commit -q -m two\n");
+	set_git("git", KINDS_GIT, output_of("git -C repos/lib rev-parse HEAD"));
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -EBADMSG);
+}
+
 /* ---- cargo2 ---- */
 
 static const char crate_script[] = "mkdir -p thing-1.0.0/src crates/thing\n"
@@ -236,6 +327,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_go_module, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_go_module_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_git_family, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_git_escape, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cargo2, set_up, tear_down),
 	};
 
