@@ -281,9 +281,8 @@ int sources_file_fetch(struct sources_context *ctx, const struct sources_file *f
 	const char *fallback[2];
 	int r = -EINVAL;
 
-	if (!ref_is_sane(file->sha256))
-		return diag_set(ctx->diag, "source", "invalid-ref", "The ref of %s is not a SHA-256 digest: '%s'", file->url,
-				file->sha256 ? file->sha256 : "");
+	if (!file->sha256)
+		return diag_set(ctx->diag, "source", "no-reference", "%s has no ref; track it first", file->url);
 	for (const char *const *url = sources_urls(ctx, file->original_url, file->url, false, fallback); *url; url++) {
 		sources_say(ctx, "Fetching %s", *url);
 		r = mirror(ctx, file->directory, *url, NULL, sha256);
@@ -291,8 +290,9 @@ int sources_file_fetch(struct sources_context *ctx, const struct sources_file *f
 			return r;
 		if (r < 0)
 			continue;
-		if (strcasecmp(sha256, file->sha256) == 0)
+		if (strcmp(sha256, file->sha256) == 0)
 			return 0;
+		ctx->temporary = false; /* another try would bring the same */
 		r = diag_set(ctx->diag, "source", NULL, "File downloaded from %s has sha256sum '%s', not '%s'!", *url, sha256,
 			     file->sha256);
 	}
