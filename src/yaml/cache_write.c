@@ -174,7 +174,7 @@ static void put_unused(struct writer *w, const struct yaml_cache *cache, size_t 
 		uint32_t offset = cache->slots[i].offset;
 		const char *path;
 
-		if (!offset || bsearch(&offset, cache->used, cache->hits, sizeof(offset), by_offset))
+		if (!offset || (cache->hits && bsearch(&offset, cache->used, cache->hits, sizeof(offset), by_offset)))
 			continue;
 		record = cache_record_at(cache, (uint64_t)offset * CACHE_ALIGN);
 		path = record ? cache_file(record)->path : NULL;
