@@ -120,8 +120,10 @@ int git_repo_fetch(struct sources_context *ctx, const struct git_repo *repo)
 	const char *fallback[2];
 	int r = git_ensure_repository(ctx, repo->mirror.directory);
 
-	if (r == 0)
-		r = lock = git_lock(ctx, repo->mirror.directory);
+	if (r == 0) {
+		lock = git_lock(ctx, repo->mirror.directory);
+		r = lock;
+	}
 	if (r < 0)
 		return r;
 	if (git_repo_have(ctx, repo))

@@ -159,7 +159,8 @@ static int make_aside(struct sources_context *ctx, const char *directory, char *
 		r = -errno;
 	if (r < 0)
 		return diag_errno(ctx->diag, "source", NULL, -r, "Cannot make a directory in %s", parent);
-	*ret = steal_pointer(&temp);
+	*ret = temp;
+	temp = NULL;
 	return 0;
 }
 

@@ -61,7 +61,7 @@ static int on_member(void *data, const struct archive_member *member)
 				 .link = member->link ? arena_strdup(&unpack->arena, member->link) : NULL,
 				 .type = member->type,
 				 .executable = member->mode & 0100 && !unpack->rules->no_executables };
-	if (member->type == ARCHIVE_SYMLINK && unpack->rules->no_symlinks) {
+	if (member->type == ARCHIVE_SYMLINK && member->link && unpack->rules->no_symlinks) {
 		/* the peer's unpacker writes the target as a file */
 		noted->type = ARCHIVE_FILE;
 		noted->executable = false;
