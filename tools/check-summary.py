@@ -14,7 +14,7 @@ def count(test):
     cases = CASE.findall(test.get("stdout") or "")
     result = test["result"]
     skipped = sum("# SKIP" in text.upper() for _, text in cases)
-    failed = sum(word == "not ok" for word, text in cases)
+    failed = sum(word == "not ok" and "# SKIP" not in text.upper() for word, text in cases)  # cmocka skips with "not ok"
     passed = len(cases) - skipped - failed
     if result in ("OK", "EXPECTEDFAIL"):
         return (passed, failed, skipped) if cases else (1, 0, 0)
