@@ -1,5 +1,7 @@
 """What the benchmarks share: running a program for its wall time and peak memory, finding bst, printing tables."""
+import datetime
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -59,3 +61,17 @@ def table(head, rows):
 
 def seconds(value):
     return f"{value:.3f} s" if value < 10 else f"{value:.1f} s"
+
+
+def machine():
+    load = os.getloadavg()[0]
+    note = "" if load < 1 else f"; the machine was busy (load {load:.1f}), so read ratios, not times"
+    return f"{os.cpu_count()} processors, Linux {platform.release()}, {datetime.date.today()}{note}"
+
+
+def write_result(name, text):
+    """Writes docs/results/NAME."""
+    where = os.path.join(TOP, "docs", "results")
+    os.makedirs(where, exist_ok=True)
+    with open(os.path.join(where, name), "w", encoding="utf-8") as f:
+        f.write(text)

@@ -1,21 +1,20 @@
 #!/usr/bin/env python3
 """pool.py BUILD_DIR [--quick]: does a small number of long-lived workers save time?  Empty jobs through the shipping
-scheduler, pool, wire and state, against fork-per-job, inline, the bare sockets, and Python's multiprocessing.
+scheduler, pool, wire and state, against fork-per-job, inline, the bare sockets, and Python's multiprocessing; then small
+real builds (builds.py).
 
-Writes docs/results/pool.md and two charts beside it.  Everything in one run on one machine: read the ratios.
+Writes docs/results/pool.md and builds.md and their charts.  Everything in one run on one machine: read the ratios.
 """
 import argparse
-import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 
+import builds
 import chart
 import common
 
-RESULTS = os.path.join(common.TOP, "docs", "results")
 HEAPS = [10, 100, 500]
 WORKERS = [1, 2, 4, 8]
 FLOOR, POOL, FORK, INLINE, PY_POOL, PY_FORK = "socket", "pool", "fork", "inline", "python pool", "python process"
@@ -107,27 +106,19 @@ def verdict(heaps, workers):
             f"{(heaps[PY_FORK, 100]['us_per_job'] - pool['us_per_job']) / 1000:.1f} s more.")
 
 
-def machine():
-    load = os.getloadavg()[0]
-    note = "" if load < 1 else f"; the machine was busy (load {load:.1f}), so read ratios, not times"
-    return f"{os.cpu_count()} processors, Linux {platform.release()}, {datetime.date.today()}{note}"
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     bench = Bench(os.path.abspath(args.build), args.quick)
-    where = machine()
+    where = common.machine()
     heap_text, heap_svg, heaps = heap_table(bench)
     worker_text, worker_svg, workers = worker_table(bench)
     window_text = window_table(bench)
     print()
-    os.makedirs(RESULTS, exist_ok=True)
-    for name, svg in [("pool-heap.svg", heap_svg), ("pool-workers.svg", worker_svg)]:
-        with open(os.path.join(RESULTS, name), "w", encoding="utf-8") as f:
-            f.write(svg)
+    common.write_result("pool-heap.svg", heap_svg)
+    common.write_result("pool-workers.svg", worker_svg)
     text = "\n\n".join([
         "# Empty jobs: pool, fork per job, inline",
         f"Made by `bench/pool.py BUILD_DIR` ({where}).  Jobs go through the shipping scheduler, pool, wire and state; "
@@ -136,9 +127,9 @@ def main():
         verdict(heaps, workers), heap_text, "![cost of one job](pool-heap.svg)", worker_text,
         "![jobs per second](pool-workers.svg)", "Several tiny jobs may wait in one worker (`window`); builds never do:",
         window_text]) + "\n"
-    with open(os.path.join(RESULTS, "pool.md"), "w", encoding="utf-8") as f:
-        f.write(text)
+    common.write_result("pool.md", text)
     print(text)
+    print(builds.report(args.build, args.quick, common.find_bst()))
 
 
 main()
