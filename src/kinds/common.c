@@ -162,8 +162,12 @@ int kinds_project_path(const struct kinds_context *ctx, const struct yaml_node *
 	char resolved[PATH_MAX];
 	struct stat st;
 	bool is_there, easy; /* easy: one system call instead of one for each part of the path, twice */
+	int r;
 
-	full = join_path(ctx->arena, ctx->project_directory, path);
+	if (!ctx->host || !ctx->host->project_path)
+		full = join_path(ctx->arena, ctx->project_directory, path);
+	else if ((r = ctx->host->project_path(ctx->host->data, path, &full)) < 0)
+		return r;
 	is_there = lstat(full, &st) == 0;
 	if (is_there && S_ISLNK(st.st_mode))
 		return yaml_error(ctx->diag, scalar, "proj-path-invalid-kind",

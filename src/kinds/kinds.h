@@ -47,6 +47,9 @@ struct kinds_host {
 	/* Does a directory (absolute, len bytes) lie inside the source's project when symlinks are followed?  May remember
 	 * its answers.  NULL: every path is followed anew. */
 	bool (*directory_inside)(void *data, const char *directory, size_t len);
+	/* The absolute path of one that is relative to the source's project; negative to stop.  NULL: below
+	 * project_directory. */
+	int (*project_path)(void *data, const char *path, const char **ret);
 };
 
 struct kinds_plugin;

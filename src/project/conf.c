@@ -234,9 +234,12 @@ static int load_urls(struct loaded_project *project, const struct yaml_node *con
 {
 	struct project_loader *load = project->load;
 	const struct yaml_node *user = conf_user_section(project), *variables = extended_variables(project, pass);
-	int r = 0;
+	int r = view_check_urls(project, pass->variables);
 
 	pass->default_mirror = load->request->default_mirror;
+	if (r < 0 || (r = view_check_urls(project, yaml_get(config, "aliases"))) < 0 ||
+	    (r = view_check_urls(project, yaml_get(config, "mirrors"))) < 0)
+		return r;
 	if (user && !pass->default_mirror && (r = yaml_get_str(user, "default-mirror", &pass->default_mirror, diag)) < 0)
 		return r;
 	if (user && (r = yaml_get_list(user, "mirrors", &pass->mirrors, diag)) < 0)
@@ -369,11 +372,11 @@ static int load_constants(struct loaded_project *project, const struct yaml_node
 	    (r = yaml_need_scalar(project->conf, "name", &name, diag)) < 0 ||
 	    (r = yaml_check_symbol(name->text, "project name", name, true, diag)) < 0 ||
 	    (r = yaml_need_scalar(config, "element-path", &path, diag)) < 0 ||
+	    (r = project_path(project, path->text, &project->element_path)) < 0 ||
 	    (r = path_check(project, path, PATH_DIR, diag)) < 0)
 		return r;
 	project->name = name->text;
 	project->element_path_written = path->text;
-	project->element_path = path_join(arena, project->directory, path->text);
 	project->element_fd = open(project->element_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (project->element_fd < 0)
 		return diag_errno(diag, "load", "missing-file", errno, "Cannot open '%s'", project->element_path);

@@ -77,7 +77,8 @@ static int include_one(struct includes *at, const struct yaml_node *directive, c
 	inner.current = owner_of(at, scalar, &file, &r, diag);
 	if (r < 0)
 		return r;
-	path = path_join(at->load->arena, inner.current->directory, file);
+	if ((r = project_path(inner.current, file, &path)) < 0)
+		return r;
 	if (in_progress(at, path)) {
 		yaml_error(diag, directive, "recursive-include", "trying to recursively include %s", path);
 		return -EINVAL;

@@ -75,7 +75,7 @@ static int staged(struct load_element *junction, const char **ret_directory, str
 	return PROJECT_STOP;
 }
 
-int junction_open(struct load_element *junction, const struct yaml_node *asked_by, const char **ret_directory,
+int junction_open(struct load_element *junction, const struct yaml_node *asked_by, struct project_place *ret,
 		  struct diag *diag)
 {
 	const struct graph_element *element;
@@ -88,11 +88,13 @@ int junction_open(struct load_element *junction, const struct yaml_node *asked_b
 	config = element->config;
 	if (!element->has_all_refs)
 		return no_ref(junction, asked_by, diag);
-	*ret_directory = element->source_count == 1 ? kinds_local_path(&element->sources[0]) : NULL;
-	if (!*ret_directory && (r = staged(junction, ret_directory, diag)) < 0)
+	*ret = (struct project_place){ element->source_count == 1 ? kinds_local_path(&element->sources[0]) : NULL, NULL, 0 };
+	if (!ret->directory && view_of_junction(junction, config->path, ret))
+		return 0;
+	if (!ret->directory && (r = staged(junction, &ret->directory, diag)) < 0)
 		return r;
 	if (*config->path)
-		*ret_directory = path_join(junction->project->load->arena, *ret_directory, config->path);
+		ret->directory = path_join(junction->project->load->arena, ret->directory, config->path);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Each level is a change of project, so no real project comes near this. */
 enum { MOST_LEVELS = 4000 };
@@ -251,6 +252,14 @@ static int read_element(struct loaded_project *project, const char *name, const 
 	*ret = NULL;
 	if ((r = check_name(name, asked_by, diag)) < 0)
 		return r;
+	if (project->place.visible && str_starts(name, "../")) {
+		const char *path = path_join(project->load->arena, project->element_path_written, name);
+
+		if ((r = project_path(project, path, &path)) < 0)
+			return r;
+		if (access(path, F_OK) < 0) /* the directory holds it, but the project does not see it */
+			return missing_file(project, name, asked_by, diag);
+	}
 	r = load_yaml(project, name, project->element_fd, project->element_path, name, &node, diag);
 	if (r < 0)
 		return diag && str_eq(diag->reason, "missing-file") ? missing_file(project, name, asked_by, diag) : r;
@@ -513,7 +522,7 @@ static int shallow_overrides(struct loaded_project *project, struct diag *diag)
 static int open_subproject(struct loaded_project *project, struct load_element *element,
 			   const struct yaml_node *asked_by, struct loaded_project **ret, struct diag *diag)
 {
-	const char *directory;
+	struct project_place place;
 	int r;
 
 	if (strcmp(element->kind, "junction") != 0) {
@@ -526,8 +535,8 @@ static int open_subproject(struct loaded_project *project, struct load_element *
 	if (element->dep_count > 0)
 		return yaml_error(diag, element->deps[0].node, "invalid-junction",
 				  "Dependencies are forbidden for 'junction' elements");
-	if ((r = junction_open(element, asked_by, &directory, diag)) < 0 ||
-	    (r = loader_new_project(project->load, directory, project, element, asked_by, ret, diag)) < 0) {
+	if ((r = junction_open(element, asked_by, &place, diag)) < 0 ||
+	    (r = loader_new_project(project->load, &place, project, element, asked_by, ret, diag)) < 0) {
 		const struct kinds_junction *junction;
 
 		if (r == PROJECT_STOP || !diag || !str_eq(diag->reason, "missing-project-conf"))

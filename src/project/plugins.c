@@ -106,14 +106,15 @@ int plugins_declare(struct loaded_project *project, const struct yaml_node *conf
 
 /* ---- files ---- */
 
-static void local_paths(struct loaded_project *project, const struct plugin_entry *entry, struct plugin_paths *ret)
+static int local_paths(struct loaded_project *project, const struct plugin_entry *entry, struct plugin_paths *ret)
 {
 	struct arena *arena = project->load->arena;
 	const char *yaml;
+	int r = project_path(project, entry->from, &ret->directory);
 
-	ret->directory = path_join(arena, project->directory, entry->from);
 	yaml = arena_printf(arena, "%s/%s.yaml", ret->directory, entry->kind);
 	ret->defaults = access(yaml, F_OK) == 0 ? yaml : NULL;
+	return r;
 }
 
 static int junction_paths(struct loaded_project *project, enum plugin_type type, const struct plugin_entry *entry,
@@ -159,8 +160,7 @@ int plugins_paths(struct loaded_project *project, enum plugin_type type, const c
 	entry = project->plugins.at[index];
 	switch (entry.origin) {
 	case ORIGIN_LOCAL:
-		local_paths(project, &entry, ret);
-		return 0;
+		return local_paths(project, &entry, ret);
 	case ORIGIN_PIP:
 		return pip_find(project->load, type, &entry, ret, diag);
 	case ORIGIN_JUNCTION:

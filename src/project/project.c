@@ -184,6 +184,7 @@ void project_loader_free(struct project_loader *load)
 	arena_release(&load->scratch);
 	arena_release(&load->tables);
 	strmap_release(&load->digest_index);
+	strmap_release(&load->staged_whole);
 	free(load->digests.at);
 	strmap_release(&load->file_index);
 	strmap_release(&load->warned);
@@ -200,7 +201,7 @@ void project_loader_free(struct project_loader *load)
 	free(load);
 }
 
-int loader_new_project(struct project_loader *load, const char *directory, struct loaded_project *parent,
+int loader_new_project(struct project_loader *load, const struct project_place *place, struct loaded_project *parent,
 		       struct load_element *junction, const struct yaml_node *asked_by, struct loaded_project **ret,
 		       struct diag *diag)
 {
@@ -212,8 +213,9 @@ int loader_new_project(struct project_loader *load, const char *directory, struc
 	project->junction = junction;
 	project->junction_config = junction ? junction->early->config : NULL;
 	project->asked_by = asked_by;
-	project->directory = path_normal(load->arena, directory);
-	project->resolved = realpath(directory, resolved) ? arena_strdup(load->arena, resolved) : project->directory;
+	project->place = *place;
+	project->directory = path_normal(load->arena, place->directory);
+	project->resolved = realpath(place->directory, resolved) ? arena_strdup(load->arena, resolved) : project->directory;
 	project->element_fd = -1;
 	project->id = graph_add_project(load->graph);
 	*items_add(&load->projects) = project;
@@ -449,6 +451,7 @@ static void open_cache(struct project_loader *load)
 
 static int load_round(struct project_loader *load, struct diag *diag)
 {
+	struct project_place place = { 0 };
 	int64_t start_us;
 	const char *yaml;
 	size_t len;
@@ -462,12 +465,13 @@ static int load_round(struct project_loader *load, struct diag *diag)
 	if ((r = path_find_project(load, load->request->directory ? load->request->directory : ".", &load->directory,
 				   &load->workspace_element, diag)) < 0)
 		return r;
+	place.directory = load->directory;
 	start_us = load_now(load);
 	open_cache(load);
 	yaml = kinds_project_yaml(&len);
 	if ((r = load_builtin(load, yaml, len, "projectconfig.yaml", &load->defaults, diag)) < 0 ||
 	    (r = load_workspaces(load, diag)) < 0 ||
-	    (r = loader_new_project(load, load->directory, NULL, NULL, NULL, &load->top, diag)) < 0 ||
+	    (r = loader_new_project(load, &place, NULL, NULL, NULL, &load->top, diag)) < 0 ||
 	    (r = conf_ensure_full(load->top, diag)) < 0)
 		return r;
 	load->times.configuration_us = load_now(load) - start_us;
@@ -483,8 +487,12 @@ int project_load(struct project_loader *load, struct graph *graph, struct diag *
 
 	load->graph = graph;
 	load->arena = &graph->arena;
-	begin_round(load);
-	r = load_round(load, &own);
+	do {
+		diag_release(&own);
+		begin_round(load);
+		load->again = false;
+		r = load_round(load, &own);
+	} while (r == PROJECT_STOP && load->again);
 	if (r == 0 && load->cache)
 		(void)yaml_cache_save(load->cache); /* the next run will be slower, that is all */
 	if (r == PROJECT_STOP && load->needs.count > 0) {

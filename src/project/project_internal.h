@@ -119,6 +119,13 @@ struct link_path {
 	const char *path, *target;
 };
 
+/* Where a project's files are read.  visible: names at the top of directory that belong to it, NULL: all (view.c). */
+struct project_place {
+	const char *directory;
+	const char *const *visible;
+	uint32_t visible_count;
+};
+
 struct search { /* a junction path being looked for, to find circles */
 	const char *name;
 	const struct yaml_node *node;
@@ -159,6 +166,7 @@ struct loaded_project {
 	ITEMS(struct loaded_project *) alternative_parents; /* whose junctions were overridden in favour of this one */
 
 	const char *name, *directory, *element_path, *element_path_written;
+	struct project_place place;
 	const char *resolved; /* directory with symlinks resolved: what project-root is, and what paths may not leave */
 	int element_fd;       /* of element_path */
 	const struct yaml_node *conf; /* project.conf as parsed */
@@ -236,6 +244,17 @@ void path_relative(struct arena *arena, const char *directory, path_list *ret);
 const char *path_join(struct arena *arena, const char *directory, const char *name);
 const char *path_normal(struct arena *arena, const char *path);
 
+/* view.c: junctions that are read where their local sources are */
+/* May the junction be read in place?  Then *ret is where its project is; path: that of its configuration. */
+bool view_of_junction(struct load_element *junction, const char *path, struct project_place *ret);
+/* The path of a file or directory of the project; one that does not exist if the project does not see it.  0, or
+ * PROJECT_STOP if only a staged copy will do. */
+int project_path(struct loaded_project *project, const char *path, const char **ret);
+/* Has the project's junction staged: PROJECT_STOP, and the round starts over. */
+int view_leave(struct loaded_project *project);
+/* URLs with the project's own directory in them want one that is theirs alone: 0 or PROJECT_STOP. */
+int view_check_urls(struct loaded_project *project, const struct yaml_node *urls);
+
 /* ---- elements ---- */
 
 struct load_dep {
@@ -277,12 +296,12 @@ int loader_get(struct loaded_project *project, const char *path, const struct ya
 int loader_file(struct loaded_project *project, const char *name, const struct yaml_node *asked_by,
 		bool load_subprojects, struct load_element **ret, struct diag *diag);
 int loader_target(struct loaded_project *top, const char *name, struct load_element **ret, struct diag *diag);
-int loader_new_project(struct project_loader *load, const char *directory, struct loaded_project *parent,
+int loader_new_project(struct project_loader *load, const struct project_place *place, struct loaded_project *parent,
 		       struct load_element *junction, const struct yaml_node *asked_by, struct loaded_project **ret,
 		       struct diag *diag);
 
 /* junctions.c */
-int junction_open(struct load_element *junction, const struct yaml_node *asked_by, const char **ret_directory,
+int junction_open(struct load_element *junction, const struct yaml_node *asked_by, struct project_place *ret,
 		  struct diag *diag);
 int junction_check_conflicts(struct project_loader *load, struct diag *diag);
 
@@ -340,8 +359,10 @@ struct project_loader {
 	int64_t max_jobs;
 	struct project_times times;
 	uint32_t depth; /* of recursion through junctions and overrides */
+	bool again;     /* PROJECT_STOP only means: once more from the start */
 
 	/* kept from round to round */
+	struct strmap staged_whole; /* junctions that must not be read in place: see view.c */
 	struct yaml_cache *cache; /* of parsed files, or NULL */
 	struct strmap file_index;
 	ITEMS(struct parsed_file) files;

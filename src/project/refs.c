@@ -10,11 +10,14 @@ int refs_load(struct loaded_project *project, const char *base_name, const struc
 {
 	struct arena *arena = project->load->arena;
 	const struct yaml_node *root;
-	int r;
+	const char *path;
+	int r = project_path(project, base_name, &path);
 
 	*ret = NULL;
+	if (r < 0)
+		return r;
 	/* Named without the junction in errors, as the peer does. */
-	r = yaml_load_file(arena, -1, path_join(arena, project->directory, base_name), NULL, base_name, project->id,
+	r = yaml_load_file(arena, -1, path, NULL, base_name, project->id,
 			   &root, diag);
 	if (r < 0 && diag && str_eq(diag->reason, "missing-file")) {
 		diag_release(diag);

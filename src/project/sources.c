@@ -71,6 +71,11 @@ static int file_digest(void *data, const char *path, struct digest *ret, struct 
 	return r < 0 ? diag_errno(diag, "source", NULL, -r, "Cannot read '%s'", path) : 0;
 }
 
+static int path_in_project(void *data, const char *path, const char **ret)
+{
+	return project_path(((const struct asking *)data)->element->project, path, ret);
+}
+
 static bool directory_inside(void *data, const char *directory, size_t len)
 {
 	return path_directory_inside(((const struct asking *)data)->element->project, directory, len);
@@ -84,7 +89,8 @@ static void make_context(struct kinds_context *ctx, struct kinds_host *host, str
 	struct loaded_project *project = ask->element->project;
 
 	*host = (struct kinds_host){ .data = ask, .translate_url = url_translate, .tree_digest = tree_digest,
-				     .file_digest = file_digest, .directory_inside = directory_inside };
+				     .file_digest = file_digest, .directory_inside = directory_inside,
+				     .project_path = path_in_project };
 	*ctx = (struct kinds_context){ .arena = project->load->arena, .diag = diag, .graph = project->load->graph,
 				       .host = host, .project = project->id, .plugin = plugin,
 				       .project_directory = project->directory };
