@@ -37,6 +37,24 @@ static void whole_pipeline(struct session *session, struct session_ids *ret)
 		session_ids_add(ret, session->walk.ids[i]);
 }
 
+/* A build asks for its targets (or what they are built from); what they need follows from what is not there. */
+static void settle_keys(struct session *session, const struct session_ids *all, enum session_deps deps)
+{
+	struct session_ids roots = { 0 };
+
+	for (uint32_t i = 0; i < session->targets.count; i++) {
+		const struct graph_element *target = &session->graph.elements[session->targets.ids[i]];
+
+		if (deps != SESSION_DEPS_BUILD)
+			session_ids_add(&roots, session->targets.ids[i]);
+		for (uint32_t d = 0; deps == SESSION_DEPS_BUILD && d < target->dep_count; d++)
+			if (target->deps[d].type & GRAPH_BUILD)
+				session_ids_add(&roots, target->deps[d].element);
+	}
+	session_settle_keys(session, all, deps == SESSION_DEPS_ALL ? all : &roots, deps);
+	session_ids_release(&roots);
+}
+
 static int build(struct session *session, struct session_ids *all)
 {
 	enum session_deps deps = build_deps(session);
@@ -56,6 +74,7 @@ static int build(struct session *session, struct session_ids *all)
 		r = session_query(session, all, false);
 	if (r < 0)
 		return r;
+	settle_keys(session, all, deps);
 	session_heading(session, all);
 	session_plan_init(&plan, session);
 	session_plan_build(&plan, session, all, deps);
@@ -100,6 +119,7 @@ static int fetch(struct session *session, struct session_ids *wanted, struct ses
 		r = session_query(session, all, true);
 	if (r < 0)
 		return r;
+	session_settle_keys(session, all, wanted, (enum session_deps)session->request->deps);
 	session_heading(session, all);
 	session_plan_init(&plan, session);
 	session_plan_fetch(&plan, session, wanted);

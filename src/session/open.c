@@ -168,6 +168,22 @@ static void say_warnings(struct session *session)
 		session_say(session, SESSION_MESSAGE_WARN, warnings[i].text, warnings[i].detail);
 }
 
+bool session_is_strict(const struct session *session, uint32_t element)
+{
+	return session->graph.projects[0].strict || session_is_artifact(session, element);
+}
+
+bool session_settle_key(struct session *session, uint32_t element)
+{
+	static const struct keys_view view = { .non_strict = true };
+	const struct key *strong = &session->all_keys[element].strong;
+
+	if (key_known(strong))
+		return false;
+	keys_one(session->keys, &view, element, session->all_keys);
+	return key_known(strong);
+}
+
 static void compute_keys(struct session *session)
 {
 	int64_t start_us = util_now_us();
@@ -175,6 +191,8 @@ static void compute_keys(struct session *session)
 	session->keys = keys_new(&session->graph);
 	session->all_keys = xcalloc(session->graph.element_count, sizeof(*session->all_keys));
 	keys_all(session->keys, NULL, session->all_keys);
+	for (uint32_t i = 0; i < session->graph.element_count && !session->graph.projects[0].strict; i++)
+		session->all_keys[i].strong = (struct key){ 0 };
 	session_artifact_keys(session);
 	session->keys_us = util_now_us() - start_us;
 }

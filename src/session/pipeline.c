@@ -105,10 +105,24 @@ static void on_started(void *data, const struct driver_job *job)
 	session->frontend->job_started(session->frontend->data, &shown);
 }
 
+/* In a non-strict plan the strong key follows from what the dependencies turned out to be: known by now, if ever. */
+static void settle_key(struct run *run, uint32_t element)
+{
+	struct session *session = run->session;
+	struct state_changes changes = STATE_CHANGES_INIT;
+
+	if (element == SCHED_NONE || session_is_strict(session, element) || !session_settle_key(session, element))
+		return;
+	(void)state_change_strong_key(&changes, element, &session->all_keys[element].strong);
+	driver_commit(run->driver, &changes);
+	state_changes_release(&changes);
+}
+
 static uint32_t on_flags(void *data, const struct driver_job *job)
 {
 	struct run *run = data;
 
+	settle_key(run, job->element);
 	if (job->queue != SCHED_BUILD)
 		return job->queue == SCHED_FETCH ? run->pipeline->fetch_flags : 0;
 	return run->session->context.retry_failed || (run->retried && run->retried[job->element]) ? JOBS_RETRY_FAILED : 0;

@@ -70,6 +70,13 @@ enum session_load_flags {
 };
 /* Loads the request's targets and computes keys.  Afterwards graph is frozen, targets and except are filled. */
 int session_load(struct session *session, unsigned flags);
+/* Is the element's strong key its strict one?  False in a non-strict plan: there an artifact found under the weak key will do,
+ * and the strong key is not known before that was looked for (session_query) or all dependencies have theirs
+ * (session_settle_key).  What a person named by its key is always strict. */
+bool session_is_strict(const struct session *session, uint32_t element);
+/* Parent, non-strict plan: computes the strong key of an element that will be built, now that its dependencies may have
+ * theirs.  False if there is nothing new. */
+bool session_settle_key(struct session *session, uint32_t element);
 /* The project alone, without any element, and without a word. */
 int session_load_project(struct session *session);
 /* Forgets all that was loaded and loads other targets; session->request has them from then on. */
@@ -109,6 +116,10 @@ int session_assert_consistent(struct session *session, const struct session_ids 
 /* Fills state (made here if it is not there) for these elements: artifact outcome, sources at hand.
  * sources_of_cached: look for sources also where the artifact is cached. */
 int session_query(struct session *session, const struct session_ids *ids, bool sources_of_cached);
+/* Non-strict plan, after session_query of ids (dependencies first): strong keys of what will have to be built for these
+ * roots, as far as those of their dependencies are known.  deps: NONE if roots are not wanted with what they need to run. */
+void session_settle_keys(struct session *session, const struct session_ids *ids, const struct session_ids *roots,
+			 enum session_deps deps);
 /* As `show` tells it; only after session_query of all elements in the pipeline. */
 enum session_state session_element_state(struct session *session, uint32_t element);
 /* Name below artifacts/refs for the strict (or strong) key, in buf.  False if the key is not known. */

@@ -41,7 +41,7 @@ static bool needs_query(const struct session *session, uint64_t needs)
 }
 
 /* Whether an element can be built depends on elements that are not shown: the whole pipeline is asked for. */
-static int query(struct session *session)
+static int query(struct session *session, const struct session_ids *shown)
 {
 	struct session_ids all = { 0 };
 	int r;
@@ -50,6 +50,8 @@ static int query(struct session *session)
 	for (uint32_t i = 0; i < session->walk.count; i++)
 		session_ids_add(&all, session->walk.ids[i]);
 	r = session_query(session, &all, false);
+	if (r == 0)
+		session_settle_keys(session, &all, shown, (enum session_deps)session->request->deps);
 	session_ids_release(&all);
 	return r;
 }
@@ -82,7 +84,7 @@ int session_show(struct session *session)
 	if (r == 0)
 		r = session_select(session, (enum session_deps)request->deps, &ids);
 	if (r == 0 && needs_query(session, (uint64_t)needs))
-		r = query(session);
+		r = query(session, &ids);
 	if (r == 0) {
 		if (request->order == SESSION_ORDER_ALPHA)
 			sort_by_name(session, &ids);

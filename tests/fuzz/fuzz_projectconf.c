@@ -1,10 +1,8 @@
 /* tests/fuzz/fuzz_projectconf.c: any bytes as project.conf of a project with an element, an include and a junction. */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/fs.h"
+#include "place.h"
 #include "project/project.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,21 +21,15 @@ static const char *const files[][2] = {
 /* A directory of our own for as long as the process lives. */
 static const char *directory(void)
 {
-	static char root[] = "/tmp/fuzz-conf-XXXXXX";
-	static bool made;
+	static const char *root;
 
-	if (made)
+	if (root)
 		return root;
-	made = mkdtemp(root) != NULL;
-	for (size_t i = 0; made && i < ARRAY_SIZE(files); i++) {
-		char *path = xasprintf("%s/%s", root, files[i][0]), *slash = strrchr(path, '/');
-
-		*slash = '\0';
-		fs_mkdir_p(AT_FDCWD, path, 0755);
-		*slash = '/';
-		fs_write_file(AT_FDCWD, path, files[i][1], strlen(files[i][1]), 0644);
-		free(path);
-	}
+	root = place_new();
+	for (size_t i = 0; root && i < ARRAY_SIZE(files); i++)
+		place_file(root, files[i][0], files[i][1], strlen(files[i][1]));
+	if (root)
+		place_file(root, "project.conf", "", 0);
 	return root;
 }
 
@@ -53,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct diag diag = DIAG_INIT;
 	struct graph graph;
 
-	fs_write_file(AT_FDCWD, conf, data, size, 0644);
+	place_change(conf, data, size);
 	if (project_context_load(&context, user, &diag) >= 0) {
 		graph_init(&graph);
 		loader = project_loader_new(&context, &request);

@@ -1,24 +1,12 @@
 /* tests/fuzz/fuzz_refs.c: any bytes as project.refs, junction.refs, workspaces.yml and user configuration: the first byte says
  * which. */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
+#include "place.h"
 #include "project/project.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void put(const char *root, const char *name, const void *data, size_t size)
-{
-	char *path = xasprintf("%s/%s", root, name), *slash = strrchr(path, '/');
-
-	*slash = '\0';
-	fs_mkdir_p(AT_FDCWD, path, 0755);
-	*slash = '/';
-	fs_write_file(AT_FDCWD, path, data, size, 0644);
-	free(path);
-}
 
 static void load(const char *root, const char *config)
 {
@@ -47,20 +35,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				      "- {kind: remote, url: 'http://c/d'}\n";
 	static const char junction[] = "kind: junction\nsources: [{kind: tar, url: 'http://c/d'}]\n";
 	static const char *const names[] = { "project.refs", "junction.refs", ".bst2/workspaces.yml", "user.conf" };
-	static char root[] = "/tmp/fuzz-refs-XXXXXX";
-	static bool made;
-	char *config = NULL;
+	static const char *root;
+	static size_t last; /* the file that is not empty */
+	char *path, *config;
 
-	if (!made) {
-		made = mkdtemp(root) != NULL;
-		put(root, "project.conf", conf, sizeof(conf) - 1);
-		put(root, "e/a.bst", element, sizeof(element) - 1);
-		put(root, "e/j.bst", junction, sizeof(junction) - 1);
+	if (!root) {
+		root = place_new();
+		if (!root)
+			return 0;
+		place_file(root, "project.conf", conf, sizeof(conf) - 1);
+		place_file(root, "e/a.bst", element, sizeof(element) - 1);
+		place_file(root, "e/j.bst", junction, sizeof(junction) - 1);
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			place_file(root, names[i], "", 0);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		put(root, names[i], "", 0);
-	if (size > 0)
-		put(root, names[data[0] % ARRAY_SIZE(names)], data + 1, size - 1);
+	path = xasprintf("%s/%s", root, names[last]);
+	place_change(path, "", 0);
+	free(path);
+	if (size > 0) {
+		last = data[0] % ARRAY_SIZE(names);
+		path = xasprintf("%s/%s", root, names[last]);
+		place_change(path, data + 1, size - 1);
+		free(path);
+	}
 	config = xasprintf("%s/user.conf", root);
 	load(root, config);
 	free(config);
