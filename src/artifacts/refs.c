@@ -12,7 +12,7 @@
 #include "base/fs.h"
 #include "base/glob.h"
 
-enum { TOUCH_GRAIN_S = 3600 };
+enum { TOUCH_GRAIN_S = 1800 };
 
 static const char REFS[] = "artifacts/refs";
 
@@ -97,13 +97,20 @@ int artifact_read(struct artifact *ret, struct arena *arena, struct cas *cas, co
 
 int artifact_cached(struct artifact *ret, struct arena *arena, struct cas *cas, const char *name)
 {
+	_cleanup_buf_ struct buf bytes = BUF_INIT;
+	uint8_t hash[DIGEST_BYTES];
 	struct artifact artifact;
-	int r = artifact_read(&artifact, arena, cas, name, NULL);
+	int r = artifact_read(&artifact, arena, cas, name, &bytes);
 
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	if (!artifact.has_low_meta || !artifact.has_high_meta || !artifact.has_public_data)
 		return 0;
+	digest_sha256(hash, bytes.data, bytes.len);
+	if (cas_whole_begin(cas, hash)) {
+		*ret = artifact;
+		return 1;
+	}
 	r = cas_has(cas, &artifact.low_meta);
 	if (r > 0)
 		r = cas_has(cas, &artifact.high_meta);
@@ -113,8 +120,10 @@ int artifact_cached(struct artifact *ret, struct arena *arena, struct cas *cas, 
 		r = cas_has(cas, &artifact.logs[i].digest);
 	if (r > 0 && artifact.has_files)
 		r = cas_has_tree(cas, &artifact.files);
-	if (r > 0)
+	if (r > 0) {
+		cas_whole_note(cas, hash);
 		*ret = artifact;
+	}
 	return r;
 }
 

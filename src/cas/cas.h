@@ -6,6 +6,7 @@
  *     <cachedir>/cas/tmp/                 blobs being written; renamed into objects/ when complete
  *     <cachedir>/cas/disk_usage           the peer daemon's own count; never read or written here
  *     <cachedir>/millrace/cas/            what is ours: session markers (crash recovery)
+ *     <cachedir>/millrace/whole           what was found whole in earlier runs
  *
  * Trees are REAPI Directory messages (build/bazel/remote/execution/v2/remote_execution.proto) in canonical form, stored
  * as blobs.  Everything read back is checked: a blob whose bytes do not have its name is removed and reported as missing,
@@ -18,6 +19,7 @@
  *
  * An object's mtime is the expiry clock of both tools: every object used is touched, unless that was done less than an
  * hour before this session began (so whoever expires objects must spare the last hour before the oldest live session).
+ * Removing an object changes its directory, and that is how others see it: nobody may remove one in any other way.
  *
  * A struct cas may be opened before a fork and used by both sides: it holds directory descriptors and caches, no locks
  * and no file offsets.  Not thread-safe.  int results: 0 or more on success, -errno on failure.
@@ -95,6 +97,15 @@ void cas_writer_free(struct cas_writer *writer); /* gives up; NULL accepted */
 /* Is the whole tree under this Directory there, files and all?  1 or 0; touches what it finds.  Trees found complete are
  * remembered for the session.  Files listed in several trees are looked up once. */
 int cas_has_tree(struct cas *cas, const struct digest *directory);
+/* Is a thing (a tree, or a record that names several) known to be whole, because nothing has changed where its objects are
+ * since an earlier look, in this run or another?  hash names it: the tree's digest, or that of the record's bytes.  If false, the
+ * caller looks at all its objects (cas_has, cas_has_tree) and, if they are there, calls cas_whole_note before another
+ * _begin.  Always false before cas_whole_load. */
+bool cas_whole_begin(struct cas *cas, const uint8_t hash[DIGEST_BYTES]);
+void cas_whole_note(struct cas *cas, const uint8_t hash[DIGEST_BYTES]);
+/* Reads and writes the file of such things; in the parent, before and after it asks for many.  Failures only cost time. */
+void cas_whole_load(struct cas *cas);
+void cas_whole_save(struct cas *cas);
 /* Calls missing() for each object below (and including) directory that is not there; a directory that is missing hides
  * what is below it.  directories tells which kind it is. Stops at the first non-zero result and returns it. */
 int cas_missing(struct cas *cas, const struct digest *directory,

@@ -21,6 +21,29 @@ struct hashmap_slot *hashmap_get(const struct hashmap *map, const uint8_t hash[D
 void hashmap_put(struct hashmap *map, const uint8_t hash[DIGEST_BYTES], const void *value);
 void hashmap_release(struct hashmap *map);
 
+/* Directories of objects, one bit each. */
+struct cas_buckets {
+	uint64_t bits[4];
+};
+void cas_buckets_join(struct cas_buckets *to, const struct cas_buckets *from);
+
+/* What is known to be whole from this or an earlier run: see whole.c. */
+struct cas_whole_entry {
+	uint8_t hash[DIGEST_BYTES];
+	struct cas_buckets buckets;
+	int64_t looked_s;
+};
+struct cas_whole {
+	uint64_t now[256];       /* signatures of the buckets before anything was looked at */
+	struct hashmap entries;  /* -> struct cas_whole_entry, in arena */
+	struct arena arena;
+	bool changed;            /* against the file */
+};
+void cas_whole_free(struct cas *cas);
+
+/* What is in use is touched at least this often; two grains make the hour that cas.h promises. */
+enum { TOUCH_GRAIN_S = 1800 };
+
 struct cas {
 	char *root;              /* cachedir, absolute */
 	int root_fd;
@@ -34,7 +57,10 @@ struct cas {
 	bool mode_sure;          /* temporaries get mode 0444 as they are made */
 	bool made[256];          /* objects/xx known to be there */
 	struct hashmap present;  /* blobs seen in this session; the value is their size + 1 */
-	struct hashmap complete; /* trees all of whose objects were seen */
+	struct hashmap complete; /* trees all of whose objects were seen; the value is their struct cas_buckets */
+	struct arena complete_arena;
+	struct cas_buckets looked; /* of the objects looked at since it was last cleared */
+	struct cas_whole *whole; /* NULL until loaded */
 	struct hashmap directories; /* struct cas_directory, in arena */
 	struct arena arena;
 };

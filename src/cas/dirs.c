@@ -40,6 +40,8 @@ void cas_forget(struct cas *cas, size_t keep_bytes)
 	if (!keep_bytes) {
 		hashmap_release(&cas->present);
 		hashmap_release(&cas->complete);
+		arena_reset(&cas->complete_arena);
+		cas_whole_free(cas);
 	}
 }
 
@@ -59,14 +61,19 @@ static int report(struct missing_walk *walk, const struct digest *digest, bool i
 /* A broken or unsound directory counts as missing: a fetch brings it back. */
 static int look_for_missing(struct missing_walk *walk, const struct digest *digest, unsigned depth)
 {
+	const struct hashmap_slot *known = hashmap_get(&walk->cas->complete, digest->hash);
+	struct cas_buckets *looked = &walk->cas->looked, before = *looked;
 	const struct cas_directory *directory;
 	bool any_before = walk->any;
 	int r;
 
-	if (hashmap_get(&walk->cas->complete, digest->hash))
+	if (known) {
+		cas_buckets_join(looked, known->value);
 		return 0;
+	}
 	if (depth > CAS_DEPTH_MAX)
 		return -ELOOP;
+	*looked = (struct cas_buckets){ 0 };
 	r = cas_has(walk->cas, digest);
 	if (r < 0)
 		return r;
@@ -90,7 +97,9 @@ static int look_for_missing(struct missing_walk *walk, const struct digest *dige
 		}
 	}
 	if (r == 0 && !walk->any)
-		hashmap_put(&walk->cas->complete, digest->hash, "");
+		hashmap_put(&walk->cas->complete, digest->hash,
+			    arena_memdup(&walk->cas->complete_arena, looked, sizeof *looked));
+	cas_buckets_join(looked, &before);
 	walk->any |= any_before;
 	return r;
 }

@@ -73,8 +73,8 @@ uint64_t statcache_signature(const struct stat *st)
 	return hash ? hash : 1;
 }
 
-/* 0 for what may still change unseen.  File systems that keep whole seconds have all nanoseconds zero. */
-static uint64_t signature_at(const struct stat *st, int64_t asked_ns)
+/* File systems that keep whole seconds have all nanoseconds zero. */
+uint64_t statcache_signature_at(const struct stat *st, int64_t asked_ns)
 {
 	int64_t ctime_ns = st->st_ctim.tv_sec * INT64_C(1000000000) + st->st_ctim.tv_nsec;
 	int64_t margin_ns = st->st_ctim.tv_nsec ? TICK_NS : INT64_C(2000000000);
@@ -82,7 +82,7 @@ static uint64_t signature_at(const struct stat *st, int64_t asked_ns)
 	return ctime_ns < asked_ns - margin_ns ? statcache_signature(st) : 0;
 }
 
-static uint64_t checksum(const char *bytes, size_t len)
+uint64_t statcache_checksum(const char *bytes, size_t len)
 {
 	uint64_t hash = len, word;
 
@@ -140,7 +140,7 @@ static void index_map(struct cas_statcache *cache)
 	if (cache->map_len < HEADER_BYTES || memcmp(cache->map, MAGIC, sizeof MAGIC) != 0)
 		return;
 	memcpy(&sum, cache->map + sizeof MAGIC, sizeof sum);
-	if (sum != checksum(cache->map + HEADER_BYTES, cache->map_len - HEADER_BYTES))
+	if (sum != statcache_checksum(cache->map + HEADER_BYTES, cache->map_len - HEADER_BYTES))
 		return; /* a crash cut it; it will be written anew */
 	for (; record_head(cache->map + at, cache->map_len - at, &head); at += head.len)
 		add_record(cache, cache->map + at, head.len, false);
@@ -204,7 +204,7 @@ int cas_statcache_save(struct cas_statcache *cache)
 		if (record->bytes && (record->used || total < KEEP_BYTES) && out.len + record->len < MOST_BYTES)
 			buf_add(&out, record->bytes, record->len);
 	}
-	sum = checksum(out.data + HEADER_BYTES, out.len - HEADER_BYTES);
+	sum = statcache_checksum(out.data + HEADER_BYTES, out.len - HEADER_BYTES);
 	memcpy(out.data + sizeof MAGIC, &sum, sizeof sum);
 	r = fs_write_file(AT_FDCWD, path, out.data, out.len, 0644);
 	if (r == -ENOENT) {
@@ -390,7 +390,7 @@ static void end_record(struct cas_statcache *cache, struct buf *record, const st
 void cas_statcache_put(struct cas_statcache *cache, const char *path, const struct stat *st, int64_t asked_ns,
 		       const struct digest *digest)
 {
-	uint64_t signature = signature_at(st, asked_ns);
+	uint64_t signature = statcache_signature_at(st, asked_ns);
 	_cleanup_free_ char *key = xasprintf("f%s", path);
 	_cleanup_buf_ struct buf record = BUF_INIT;
 
@@ -411,7 +411,7 @@ void statcache_begin(struct statcache_walk *walk, struct cas_statcache *cache, c
 	walk->asked_ns = statcache_now_ns();
 	if (find(cache, kind, path, &record) && record_head(record.bytes, record.len, &head))
 		each_item(&record, &head, remember_file, walk);
-	begin_record(&walk->record, walk->key, signature_at(st, walk->asked_ns));
+	begin_record(&walk->record, walk->key, statcache_signature_at(st, walk->asked_ns));
 }
 
 bool statcache_file(const struct statcache_walk *walk, const char *name, const struct stat *st, struct digest *ret)
@@ -431,7 +431,7 @@ void statcache_note(struct statcache_walk *walk, enum cas_type type, const char 
 
 	if (!walk->cache)
 		return;
-	signature = signature_at(st, walk->asked_ns);
+	signature = statcache_signature_at(st, walk->asked_ns);
 	buf_addc(&walk->record, (char)type);
 	buf_add(&walk->record, &signature, sizeof signature);
 	if (type == CAS_FILE) {

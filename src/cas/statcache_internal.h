@@ -8,6 +8,12 @@
 /* What stat says, in one number: inode, size, times, mode. Never 0. */
 uint64_t statcache_signature(const struct stat *st);
 
+/* The same, but 0 for what may still change unseen when it is asked at asked_ns (statcache_now_ns). */
+uint64_t statcache_signature_at(const struct stat *st, int64_t asked_ns);
+
+/* Of a file of ours, to tell one that a crash cut. */
+uint64_t statcache_checksum(const char *bytes, size_t len);
+
 /* CLOCK_REALTIME in nanoseconds. */
 int64_t statcache_now_ns(void);
 

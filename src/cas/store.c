@@ -15,7 +15,7 @@
 #include "base/fs.h"
 #include "cas/cas_internal.h"
 
-enum { TOUCH_GRAIN_S = 3600, COPY_BYTES = 256 << 10 };
+enum { COPY_BYTES = 256 << 10 };
 
 /* Opens directory name below dirfd, making it first if it is not there. */
 static int open_dir(int dirfd, const char *name)
@@ -67,6 +67,8 @@ void cas_free(struct cas *cas)
 	close_fd(cas->root_fd);
 	hashmap_release(&cas->present);
 	hashmap_release(&cas->complete);
+	arena_release(&cas->complete_arena);
+	cas_whole_free(cas);
 	hashmap_release(&cas->directories);
 	arena_release(&cas->arena);
 	free(cas->marker);
@@ -124,6 +126,7 @@ void cas_drop(struct cas *cas, const struct digest *digest)
 		slot->value = NULL;
 	/* trees thought complete may hold it */
 	hashmap_release(&cas->complete);
+	cas_whole_free(cas);
 }
 
 int cas_has(struct cas *cas, const struct digest *digest)
@@ -131,6 +134,7 @@ int cas_has(struct cas *cas, const struct digest *digest)
 	char name[OBJECT_NAME_BYTES];
 	struct stat st;
 
+	cas->looked.bits[digest->hash[0] / 64] |= UINT64_C(1) << (digest->hash[0] % 64);
 	if (seen(cas, digest))
 		return 1;
 	cas_object_name(name, digest->hash);

@@ -154,6 +154,8 @@ int session_query(struct session *session, const struct session_ids *ids, bool s
 
 	if (!session->state)
 		make_state(session);
+	if (r == 0)
+		cas_whole_load(session->cas);
 	for (uint32_t i = 0; r == 0 && i < ids->count; i++) {
 		struct state_element *element = state_preload(session->state, ids->ids[i]);
 
@@ -162,6 +164,8 @@ int session_query(struct session *session, const struct session_ids *ids, bool s
 		if (sources_of_cached || element->artifact.outcome != STATE_ARTIFACT_SUCCESS)
 			query_sources(session, ids->ids[i], element);
 	}
+	if (r == 0)
+		cas_whole_save(session->cas);
 	arena_release(&scratch.arena);
 	buf_release(&scratch.name);
 	buf_release(&scratch.bytes);

@@ -109,8 +109,13 @@ static int recorded(struct cas *cas, const char *kind, const struct key *key, st
 
 	if (r == -ENOENT)
 		return 0;
-	if (r == 0)
+	if (r == 0 && cas_whole_begin(cas, digest.hash)) {
+		r = 1;
+	} else if (r == 0) {
 		r = cas_has_tree(cas, &digest);
+		if (r > 0)
+			cas_whole_note(cas, digest.hash);
+	}
 	if (r > 0)
 		*ret = digest;
 	return r;
