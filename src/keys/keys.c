@@ -9,9 +9,6 @@
 #include "keys/keys_internal.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,19 +27,11 @@ static struct keys_name keep(struct keys *keys, struct buf *text, size_t spare_b
 	return name;
 }
 
-static void render_names(struct keys *keys)
+static void render_warnings(struct keys *keys)
 {
 	const struct graph *graph = keys->graph;
 	struct buf _cleanup_buf_ text = BUF_INIT;
 
-	keys->names = ARENA_ARRAY(&keys->arena, struct keys_name, graph->element_count);
-	for (uint32_t i = 0; i < graph->element_count; i++) {
-		buf_addc(&text, '[');
-		json_str(&text, graph->projects[graph->elements[i].project].name);
-		buf_addc(&text, ',');
-		json_str(&text, graph->elements[i].name);
-		keys->names[i] = keep(keys, &text, KEYS_TAIL_BYTES);
-	}
 	keys->warnings = ARENA_ARRAY(&keys->arena, struct keys_name, graph->project_count);
 	for (uint32_t i = 0; i < graph->project_count; i++) {
 		buf_addc(&text, '[');
@@ -73,13 +62,13 @@ static uint32_t *walk_order(const struct graph *graph)
 }
 
 /* The same by levels: elements of one level do not need each other, so that threads seldom wait. */
-static void find_order(struct keys *keys)
+static uint32_t *find_order(const struct graph *graph)
 {
-	const struct graph *graph = keys->graph;
 	uint32_t count = graph->element_count, highest = 0;
 	_cleanup_free_ uint32_t *walked = walk_order(graph);
 	_cleanup_free_ uint32_t *levels = xcalloc((size_t)count + 1, sizeof(*levels));
 	_cleanup_free_ uint32_t *starts = NULL;
+	uint32_t *order = xreallocarray(NULL, (size_t)count + 1, sizeof(*order));
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct graph_element *element = &graph->elements[walked[i]];
@@ -95,33 +84,12 @@ static void find_order(struct keys *keys)
 		starts[levels[i] + 1]++;
 	for (uint32_t i = 0; i <= highest; i++)
 		starts[i + 1] += starts[i];
-	keys->order = xreallocarray(NULL, (size_t)count + 1, sizeof(*keys->order));
 	for (uint32_t i = 0; i < count; i++)
-		keys->order[starts[levels[walked[i]]]++] = walked[i];
+		order[starts[levels[walked[i]]]++] = walked[i];
+	return order;
 }
 
-static void copy_edges(struct keys *keys)
-{
-	const struct graph *graph = keys->graph;
-	size_t count = graph->element_count, edges = 0;
-
-	for (size_t i = 0; i < count; i++)
-		for (uint32_t k = 0; k < graph->elements[i].dep_count; k++)
-			edges += (graph->elements[i].deps[k].type & GRAPH_RUNTIME) != 0;
-	assert(edges < UINT32_MAX);
-	keys->run_start = xreallocarray(NULL, count + 1, sizeof(uint32_t));
-	keys->run_deps = xreallocarray(NULL, edges + 1, sizeof(uint32_t));
-	edges = 0;
-	for (size_t i = 0; i < count; i++) {
-		keys->run_start[i] = (uint32_t)edges;
-		for (uint32_t k = 0; k < graph->elements[i].dep_count; k++)
-			if (graph->elements[i].deps[k].type & GRAPH_RUNTIME)
-				keys->run_deps[edges++] = graph->elements[i].deps[k].element;
-	}
-	keys->run_start[count] = (uint32_t)edges;
-}
-
-static void scratch_init(struct keys_scratch *scratch, size_t count)
+void keys_scratch_init(struct keys_scratch *scratch, size_t count)
 {
 	*scratch = (struct keys_scratch){ 0 };
 	scratch->scope = xreallocarray(NULL, count + 1, sizeof(uint32_t));
@@ -130,7 +98,7 @@ static void scratch_init(struct keys_scratch *scratch, size_t count)
 	scratch->stack = xreallocarray(NULL, count + 1, sizeof(*scratch->stack));
 }
 
-static void scratch_release(struct keys_scratch *scratch)
+void keys_scratch_release(struct keys_scratch *scratch)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(scratch->deps); i++)
 		buf_release(&scratch->deps[i]);
@@ -142,15 +110,55 @@ static void scratch_release(struct keys_scratch *scratch)
 	free(scratch->scope);
 }
 
-struct keys *keys_new(const struct graph *graph)
+struct keys *keys_begin(const struct graph *graph, size_t most_deps)
 {
 	struct keys *keys = xcalloc(1, sizeof(*keys));
+	size_t count = graph->element_count;
 
 	keys->graph = graph;
-	scratch_init(&keys->scratch, graph->element_count);
-	render_names(keys);
-	find_order(keys);
-	copy_edges(keys);
+	keys->count = graph->element_count;
+	keys->names = ARENA_ARRAY(&keys->arena, struct keys_name, count);
+	keys->order = xreallocarray(NULL, count + 1, sizeof(*keys->order));
+	keys->run = xcalloc(count + 1, sizeof(*keys->run));
+	keys->run_deps = xreallocarray(NULL, most_deps + 1, sizeof(*keys->run_deps));
+	keys->most_deps = most_deps;
+	keys_scratch_init(&keys->scratch, count);
+	render_warnings(keys);
+	return keys;
+}
+
+void keys_feed(struct keys *keys, uint32_t id)
+{
+	const struct graph *graph = keys->graph;
+	const struct graph_element *element = &graph->elements[id];
+	uint32_t fed = atomic_load_explicit(&keys->fed, memory_order_relaxed), at = keys->run_count;
+
+	assert(fed < keys->count && id < keys->count && element->dep_count <= keys->most_deps - keys->all_deps);
+	keys->all_deps += element->dep_count;
+	buf_addc(&keys->text, '[');
+	json_str(&keys->text, graph->projects[element->project].name);
+	buf_addc(&keys->text, ',');
+	json_str(&keys->text, element->name);
+	keys->names[id] = keep(keys, &keys->text, KEYS_TAIL_BYTES);
+	for (uint32_t k = 0; k < element->dep_count; k++)
+		if (element->deps[k].type & GRAPH_RUNTIME)
+			keys->run_deps[keys->run_count++] = element->deps[k].element;
+	keys->run[id] = (struct keys_range){ at, keys->run_count };
+	keys->order[fed] = id;
+	atomic_store_explicit(&keys->fed, fed + 1, memory_order_release);
+}
+
+struct keys *keys_new(const struct graph *graph)
+{
+	_cleanup_free_ uint32_t *order = find_order(graph);
+	struct keys *keys;
+	size_t deps = 0;
+
+	for (uint32_t i = 0; i < graph->element_count; i++)
+		deps += graph->elements[i].dep_count;
+	keys = keys_begin(graph, deps);
+	for (uint32_t i = 0; i < graph->element_count; i++)
+		keys_feed(keys, order[i]);
 	return keys;
 }
 
@@ -158,9 +166,11 @@ void keys_free(struct keys *keys)
 {
 	if (!keys)
 		return;
-	scratch_release(&keys->scratch);
+	keys_team_stop(keys);
+	keys_scratch_release(&keys->scratch);
+	buf_release(&keys->text);
 	free(keys->run_deps);
-	free(keys->run_start);
+	free(keys->run);
 	free(keys->order);
 	arena_release(&keys->arena);
 	free(keys);
@@ -253,7 +263,7 @@ static bool add_sources(const struct keys *keys, const struct keys_view *view, u
 }
 
 /* All from "element-base-key" to "sources", into scratch->body; false if a source has no ref. */
-static bool render_body(const struct keys *keys, struct keys_scratch *scratch, const struct keys_view *view, uint32_t id)
+bool keys_render_body(const struct keys *keys, struct keys_scratch *scratch, const struct keys_view *view, uint32_t id)
 {
 	const struct graph_element *element = &keys->graph->elements[id];
 	const struct keys_name *warnings = &keys->warnings[element->project];
@@ -326,9 +336,9 @@ static void descend(const struct keys *keys, struct keys_scratch *scratch, uint3
 {
 	struct keys_frame *top = scratch->stack;
 
-	*top = (struct keys_frame){ start, keys->run_start[start] };
+	*top = (struct keys_frame){ start, keys->run[start].from };
 	while (top >= scratch->stack) {
-		if (top->next == keys->run_start[top->element + 1]) {
+		if (top->next == keys->run[top->element].to) {
 			scratch->scope[scratch->scope_count++] = top->element;
 			top--;
 		} else {
@@ -337,7 +347,7 @@ static void descend(const struct keys *keys, struct keys_scratch *scratch, uint3
 			if (scratch->marks[dep] == scratch->mark)
 				continue;
 			scratch->marks[dep] = scratch->mark;
-			*++top = (struct keys_frame){ dep, keys->run_start[dep] };
+			*++top = (struct keys_frame){ dep, keys->run[dep].from };
 		}
 	}
 }
@@ -348,7 +358,7 @@ static void walk_scope(const struct keys *keys, struct keys_scratch *scratch, ui
 	const struct graph_element *element = &keys->graph->elements[id];
 
 	if (++scratch->mark == 0) { /* wrapped */
-		memset(scratch->marks, 0, keys->graph->element_count * sizeof(*scratch->marks));
+		memset(scratch->marks, 0, keys->count * sizeof(*scratch->marks));
 		scratch->mark = 1;
 	}
 	scratch->scope_count = 0;
@@ -480,8 +490,8 @@ static void strong_key(struct keys_scratch *scratch, const struct keys_view *vie
 }
 
 /* What remains when the body is rendered and all dependencies have their keys. */
-static void hash_all(const struct keys *keys, struct keys_scratch *scratch, const struct keys_view *view, uint32_t id,
-		     struct keys_of_element *all)
+void keys_hash_all(const struct keys *keys, struct keys_scratch *scratch, const struct keys_view *view, uint32_t id,
+		   struct keys_of_element *all)
 {
 	struct known known = render_deps(keys, scratch, id, view && view->non_strict, all);
 	struct keys_of_element own = { 0 };
@@ -499,95 +509,23 @@ static void hash_all(const struct keys *keys, struct keys_scratch *scratch, cons
 
 void keys_one(struct keys *keys, const struct keys_view *view, uint32_t element, struct keys_of_element *all)
 {
-	assert(element < keys->graph->element_count);
+	assert(element < keys->count);
 	all[element] = (struct keys_of_element){ 0 };
-	if (render_body(keys, &keys->scratch, view, element))
-		hash_all(keys, &keys->scratch, view, element, all);
-}
-
-/* ---- all of them, in two threads
- *
- * Both take the next element of the order; its body needs nobody, and what it depends on was taken before, so waiting
- * for that cannot go round in a circle: the earliest element in work waits for none.
- */
-
-/* Below this a second thread costs more than it brings. */
-enum { WORTH_A_THREAD = 256, SPINS = 200 };
-
-struct team {
-	const struct keys *keys;
-	struct keys_of_element *all;
-	atomic_uint next;    /* index into the order */
-	atomic_bool *done;   /* by element */
-};
-
-static void wait_for_deps(struct team *team, uint32_t id)
-{
-	const struct graph_element *element = &team->keys->graph->elements[id];
-
-	for (uint32_t i = 0; i < element->dep_count; i++) {
-		atomic_bool *done = &team->done[element->deps[i].element];
-
-		for (unsigned tries = 0; !atomic_load_explicit(done, memory_order_acquire); tries++)
-			if (tries > SPINS)
-				sched_yield();
-	}
-}
-
-static void work(struct team *team, struct keys_scratch *scratch)
-{
-	const struct keys *keys = team->keys;
-	uint32_t count = keys->graph->element_count, at;
-
-	while ((at = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed)) < count) {
-		uint32_t id = keys->order[at];
-		bool resolved = render_body(keys, scratch, NULL, id);
-
-		wait_for_deps(team, id);
-		if (resolved)
-			hash_all(keys, scratch, NULL, id, team->all);
-		atomic_store_explicit(&team->done[id], true, memory_order_release);
-	}
-}
-
-static void *helper(void *data)
-{
-	struct team *team = data;
-	struct keys_scratch scratch;
-
-	scratch_init(&scratch, team->keys->graph->element_count);
-	work(team, &scratch);
-	scratch_release(&scratch);
-	return NULL;
-}
-
-/* False if there is no second thread to be had. */
-static bool all_in_two_threads(struct keys *keys, struct keys_of_element *all)
-{
-	struct team team = { .keys = keys, .all = all };
-	pthread_t thread;
-
-	team.done = xcalloc(keys->graph->element_count, sizeof(*team.done));
-	if (pthread_create(&thread, NULL, helper, &team) != 0) {
-		free(team.done);
-		return false;
-	}
-	work(&team, &keys->scratch);
-	pthread_join(thread, NULL);
-	free(team.done);
-	return true;
+	if (keys_render_body(keys, &keys->scratch, view, element))
+		keys_hash_all(keys, &keys->scratch, view, element, all);
 }
 
 void keys_all(struct keys *keys, const struct keys_view *view, struct keys_of_element *all)
 {
-	uint32_t count = keys->graph->element_count;
-
-	memset(all, 0, count * sizeof(*all));
-	keys->have_tails = true;
+	memset(all, 0, keys->count * sizeof(*all));
 	/* The functions of a view are the caller's, and need not bear two threads. */
-	if (view || count < WORTH_A_THREAD || !all_in_two_threads(keys, all))
-		for (uint32_t i = 0; i < count; i++)
-			keys_one(keys, view, keys->order[i], all);
+	if (!view && keys_start(keys, all)) {
+		keys_finish(keys);
+		return;
+	}
+	keys->have_tails = true;
+	for (uint32_t i = 0; i < keys->count; i++)
+		keys_one(keys, view, keys->order[i], all);
 	/* From now on the caller may change keys one by one. */
 	keys->have_tails = false;
 }
@@ -598,7 +536,7 @@ bool keys_text(struct keys *keys, const struct keys_view *view, uint32_t element
 	struct keys_scratch *scratch = &keys->scratch;
 	struct known known;
 
-	if (!render_body(keys, scratch, view, element))
+	if (!keys_render_body(keys, scratch, view, element))
 		return false;
 	known = render_deps(keys, scratch, element, true, all);
 	if (!known.weak || (strength == KEYS_STRICT && !known.strict) || (strength == KEYS_STRONG && !known.strong))

@@ -7,7 +7,7 @@
  *   strong  the dependencies' strong keys; equal to strict in a strict build plan, else it may come from a cached
  *           artifact that was found by its weak key
  *
- * keys_all works level by level in dependency order, with scratch memory of its own; nothing is kept per element but
+ * keys are computed in dependency order, with scratch memory of its own; nothing is kept per element but
  * the keys and its name as JSON, because a million elements must fit.  Any process; a struct keys belongs to one thread
  * at a time, several of them may read one graph.
  */
@@ -40,6 +40,18 @@ struct keys;
 /* Scratch for computing keys of this graph, which must stay as it is until keys_free.  Never NULL. */
 struct keys *keys_new(const struct graph *graph);
 void keys_free(struct keys *keys);
+
+/* The same for a graph whose elements are numbered but not made yet, so that keys are computed beside loading.  Names and
+ * fatal warnings of its projects must be there; most_deps: of all elements together.  Then
+ *   keys_start   starts a thread that computes keys of what is fed into all (zeroed, one for each element, untouched by
+ *                others until the end); false if it does not pay, and then nobody need feed
+ *   keys_feed    element `id` is complete and stays as it is; its dependencies were fed before
+ *   keys_finish  after the last element was fed: the thread has ended and all is filled on return
+ * In between, graph->elements may not move; keys_free gives up.  The thread reads elements that were fed, nothing else. */
+struct keys *keys_begin(const struct graph *graph, size_t most_deps);
+bool keys_start(struct keys *keys, struct keys_of_element *all);
+void keys_feed(struct keys *keys, uint32_t id);
+void keys_finish(struct keys *keys);
 
 /* Keys of every element, dependencies first.  all has graph->element_count entries and is overwritten.  view may be
  * NULL: the graph as loaded, a strict plan; then, in a large graph, a second thread helps, which has ended on return. */

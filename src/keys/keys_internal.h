@@ -2,6 +2,8 @@
 #ifndef KEYS_KEYS_INTERNAL_H
 #define KEYS_KEYS_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "keys/keys.h"
 
 struct yaml_node;
@@ -44,17 +46,40 @@ struct keys_scratch {
 	struct buf deps[3]; /* by enum keys_strength: text up to and with the dependencies */
 };
 
+struct keys_range {
+	uint32_t from, to; /* the first, and one behind the last */
+};
+
+struct keys_team;
+
 struct keys {
 	const struct graph *graph;
+	uint32_t count; /* elements */
 	struct arena arena;
 	struct keys_name *names;    /* by element */
 	bool have_tails;            /* of all elements whose strict key is known */
 	struct keys_name *warnings; /* fatal-warnings as JSON, by project */
-	uint32_t *order;            /* all elements, level by level: each after all that it depends on */
-	/* Runtime dependencies of element i: run_deps[run_start[i]] to run_deps[run_start[i + 1] - 1].  The build scope is
+	uint32_t *order;            /* elements, each after all that it depends on: */
+	atomic_uint fed;            /* so many; what stands before is not written any more */
+	/* Runtime dependencies of element i are run_deps[run[i].from] to run_deps[run[i].to - 1].  The build scope is
 	 * walked once for every element, and this is a twentieth of the memory that the graph's own edges take. */
-	uint32_t *run_start, *run_deps;
+	struct keys_range *run;
+	uint32_t *run_deps, run_count;
+	size_t most_deps, all_deps; /* room in run_deps; dependencies of any kind so far */
+	struct buf text;            /* of a name, while it is made */
+	struct keys_team *team;     /* at work, or NULL */
 	struct keys_scratch scratch; /* of the calling thread */
 };
+
+void keys_scratch_init(struct keys_scratch *scratch, size_t count);
+void keys_scratch_release(struct keys_scratch *scratch);
+/* The part of an element's text that does not depend on other elements; false if a source has no ref. */
+bool keys_render_body(const struct keys *keys, struct keys_scratch *scratch, const struct keys_view *view, uint32_t id);
+/* What remains when the body is rendered and all dependencies have their keys. */
+void keys_hash_all(const struct keys *keys, struct keys_scratch *scratch, const struct keys_view *view, uint32_t id,
+		   struct keys_of_element *all);
+
+/* team.c: ends the second thread, if there is one, whether all is done or not. */
+void keys_team_stop(struct keys *keys);
 
 #endif

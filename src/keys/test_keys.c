@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/diag.h"
 #include "keys/keys.h"
@@ -428,6 +429,45 @@ static void test_two_threads_agree_with_one(void **state)
 	graph_release(&graph);
 }
 
+/* Elements are made one after the other, as loading does, while the keys of those before are computed. */
+static void test_beside_loading(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct timespec pause = { .tv_nsec = 300000 };
+	static struct keys_of_element one[MANY], beside[MANY];
+	struct graph graph, made = { 0 };
+	struct keys *keys;
+
+	make_large(&graph, fixture->graph.elements[A].public_data);
+	keys = keys_new(&graph);
+	keys_all(keys, &(struct keys_view){ 0 }, one);
+	keys_free(keys);
+	made = graph;
+	made.elements = xcalloc(MANY, sizeof(*made.elements));
+	for (int stop_at = MANY; stop_at > 0; stop_at -= MANY / 3) {
+		memset(made.elements, 0, MANY * sizeof(*made.elements));
+		memset(beside, 0, sizeof(beside));
+		keys = keys_begin(&made, (size_t)8 * MANY);
+		assert_true(keys_start(keys, beside));
+		for (int i = 0; i < stop_at; i++) {
+			made.elements[i] = graph.elements[i];
+			if (i % 100 == 99)
+				nanosleep(&pause, NULL); /* let it wait for us now and then */
+			keys_feed(keys, (uint32_t)i);
+		}
+		if (stop_at == MANY) {
+			keys_finish(keys);
+			assert_memory_equal(one, beside, sizeof(one));
+			memset(beside, 0, sizeof(beside));
+			keys_all(keys, NULL, beside);
+			assert_memory_equal(one, beside, sizeof(one));
+		}
+		keys_free(keys); /* also with a thread that still waits for more */
+	}
+	free(made.elements);
+	graph_release(&graph);
+}
+
 /* The walk of this room gives what the graph's own gives, in the same order. */
 static void test_build_scope(void **state)
 {
@@ -473,6 +513,7 @@ int main(void)
 		cmocka_unit_test(test_weak_text),		      cmocka_unit_test(test_refs_found_later),
 		cmocka_unit_test(test_non_strict),		      cmocka_unit_test(test_source_keys),
 		cmocka_unit_test(test_two_threads_agree_with_one), cmocka_unit_test(test_build_scope),
+		cmocka_unit_test(test_beside_loading),
 	};
 
 	return cmocka_run_group_tests_name("keys", tests, setup, teardown);

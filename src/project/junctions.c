@@ -50,6 +50,7 @@ static uint32_t publish(struct load_element *junction)
 	struct graph *graph = junction->project->load->graph;
 
 	if (junction->id == GRAPH_NONE) {
+		order_stop_keys(junction->project->load);
 		junction->id = graph_add_element(graph);
 		graph->elements[junction->id] = *junction->early;
 	}

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keys/keys.h"
 #include "project/sort.h"
 
 enum { MATRIX_MOST = 6000 }; /* elements; half of 6000 x 6000 bits are 2.2 MB */
@@ -216,8 +217,48 @@ static void number_from(struct order *order, visit_stack *stack, struct load_ele
 	}
 }
 
+/* ---- keys, beside configuration ---- */
+
+void order_stop_keys(struct project_loader *load)
+{
+	keys_free(load->keys);
+	free(load->all_keys);
+	load->keys = NULL;
+	load->all_keys = NULL;
+}
+
+/* All elements are numbered.  Nothing may move them from here on, or order_stop_keys must come first. */
+static void start_keys(struct order *order)
+{
+	struct project_loader *load = order->load;
+	size_t deps = 0;
+
+	if (load->request->no_keys)
+		return;
+	load_publish_names(load);
+	for (size_t rank = 0; rank < order->sequence.count; rank++)
+		deps += order->sequence.at[rank]->dep_count;
+	load->keys = keys_begin(load->graph, deps);
+	load->all_keys_count = load->graph->element_count;
+	load->all_keys = xcalloc((size_t)load->all_keys_count + 1, sizeof(*load->all_keys));
+	if (!keys_start(load->keys, load->all_keys))
+		order_stop_keys(load);
+}
+
+static void finish_keys(struct project_loader *load, bool good)
+{
+	int64_t start_us = load_now(load);
+
+	if (load->keys && good)
+		keys_finish(load->keys);
+	else
+		order_stop_keys(load);
+	load->times.keys_us = load_now(load) - start_us;
+}
+
 static int configure_from(visit_stack *stack, struct load_element *target, struct diag *diag)
 {
+	struct project_loader *load = target->project->load;
 	int r = 0;
 
 	if (target->colour != DONE) {
@@ -231,6 +272,8 @@ static int configure_from(visit_stack *stack, struct load_element *target, struc
 
 		if (top->next == element->dep_count) {
 			r = element_finish(element, diag);
+			if (r >= 0 && load->keys)
+				keys_feed(load->keys, element->id);
 			stack->count--;
 			continue;
 		}
@@ -259,12 +302,15 @@ int order_all(struct project_loader *load, struct load_element **targets, size_t
 		for (size_t i = 0; i < count; i++)
 			number_from(&order, &stack, targets[i]);
 	}
+	if (r >= 0)
+		start_keys(&order);
 	sorted_us = load_now(load);
 	load->times.order_us = sorted_us - start_us;
 	load->times.digests_us = 0;
 	for (size_t i = 0; r >= 0 && i < count; i++)
 		r = configure_from(&stack, targets[i], diag);
 	load->times.compose_us = load_now(load) - sorted_us - load->times.digests_us;
+	finish_keys(load, r >= 0);
 	for (size_t rank = 0; order.matrix && rank < order.sequence.count; rank++)
 		free(order.matrix[rank]);
 	free(order.matrix);

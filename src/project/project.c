@@ -165,6 +165,7 @@ static void begin_round(struct project_loader *load)
 	load->targets.count = load->except.count = 0;
 	load->digests.count = 0;
 	load->depth = load->making = 0;
+	order_stop_keys(load);
 	load->top = NULL;
 	strmap_clear(&load->digest_index);
 	strmap_clear(&load->warned);
@@ -409,6 +410,21 @@ static int strict_plan(struct project_loader *load, bool *ret, struct diag *diag
 	return r < 0 ? r : 0;
 }
 
+void load_publish_names(struct project_loader *load)
+{
+	for (size_t i = 0; i < load->projects.count; i++) {
+		struct loaded_project *from = load->projects.at[i];
+		struct graph_project *to = &load->graph->projects[i];
+
+		if (from->fatal_warnings.count > 1)
+			qsort(from->fatal_warnings.at, from->fatal_warnings.count, sizeof(*from->fatal_warnings.at), by_text);
+		to->name = from->name;
+		to->fatal_warnings = arena_memdup(load->arena, from->fatal_warnings.at,
+						  from->fatal_warnings.count * sizeof(*from->fatal_warnings.at));
+		to->fatal_warning_count = (uint32_t)from->fatal_warnings.count;
+	}
+}
+
 static int publish_projects(struct project_loader *load, struct diag *diag)
 {
 	bool strict;
@@ -420,19 +436,12 @@ static int publish_projects(struct project_loader *load, struct diag *diag)
 
 		if ((r = conf_ensure_full(from, diag)) < 0)
 			return r;
-		if (from->fatal_warnings.count > 1)
-			qsort(from->fatal_warnings.at, from->fatal_warnings.count, sizeof(*from->fatal_warnings.at), by_text);
-		*to = (struct graph_project){
-			.name = from->name,
-			.directory = from->directory,
-			.junction = from->junction ? from->junction->full_name : NULL,
-			.parent = from->parent ? from->parent->id : GRAPH_NONE,
-			.fatal_warnings = arena_memdup(load->arena, from->fatal_warnings.at,
-						       from->fatal_warnings.count * sizeof(*from->fatal_warnings.at)),
-			.fatal_warning_count = (uint32_t)from->fatal_warnings.count,
-			.strict = strict,
-		};
+		to->directory = from->directory;
+		to->junction = from->junction ? from->junction->full_name : NULL;
+		to->parent = from->parent ? from->parent->id : GRAPH_NONE;
+		to->strict = strict;
 	}
+	load_publish_names(load);
 	return r;
 }
 
@@ -509,6 +518,18 @@ int project_load(struct project_loader *load, struct graph *graph, struct diag *
 }
 
 /* ---- what was loaded ---- */
+
+struct keys *project_take_keys(struct project_loader *load, struct keys_of_element **ret_all)
+{
+	struct keys *keys = load->keys;
+
+	if (!keys || load->all_keys_count != load->graph->element_count)
+		return NULL;
+	*ret_all = load->all_keys;
+	load->keys = NULL;
+	load->all_keys = NULL;
+	return keys;
+}
 
 void project_times(const struct project_loader *load, struct project_times *ret)
 {

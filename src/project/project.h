@@ -23,6 +23,8 @@
 
 struct yaml_node;
 struct cas_statcache;
+struct keys;
+struct keys_of_element;
 struct kinds_plugin;
 
 /* ---- user configuration ---------------------------------------------------------------------------------------- */
@@ -172,6 +174,9 @@ const struct yaml_node *project_workspaces(const struct project_loader *loader);
 /* Absolute path of the top-level project, NULL before the first project_load found it. */
 const char *project_directory(const struct project_loader *loader);
 const struct project_warning *project_warnings(const struct project_loader *loader, uint32_t *ret_count);
+/* Keys of all elements of a large graph, which a second thread computed while they were made; it has ended.  The caller
+ * takes both (keys_free, free).  NULL: they were not computed, or the graph has grown since. */
+struct keys *project_take_keys(struct project_loader *loader, struct keys_of_element **ret_all);
 /* Where the time of loading went, in microseconds, if the request was timed. */
 struct project_times {
 	int64_t configuration_us; /* user's and projects' files, options, includes */
@@ -179,6 +184,7 @@ struct project_times {
 	int64_t order_us;         /* circles, the order of dependencies, numbers */
 	int64_t compose_us;       /* variables, composition, expansion, configuration of kinds and sources */
 	int64_t digests_us;       /* of local sources and patches, and source keys */
+	int64_t keys_us;          /* keys that were not done when the last element was */
 	int64_t parse_us;         /* finding, reading and parsing files: part of the first two */
 	uint32_t files_parsed, files_known; /* parsed now; taken from an earlier run's image */
 };

@@ -307,6 +307,8 @@ int junction_check_conflicts(struct project_loader *load, struct diag *diag);
 
 /* order.c: circles, the order of dependencies, graph ids */
 int order_all(struct project_loader *load, struct load_element **targets, size_t count, struct diag *diag);
+/* Gives up computing keys beside; before the graph's elements may move. */
+void order_stop_keys(struct project_loader *load);
 
 /* element.c, sources.c: from load elements to graph elements */
 int element_configure(struct load_element *element, struct diag *diag);
@@ -379,6 +381,9 @@ struct project_loader {
 	struct arena scratch; /* reset whenever convenient */
 	struct arena tables;  /* of variables of the element that is being made */
 	unsigned making;      /* elements, one inside the other */
+	struct keys *keys;    /* computed while elements are made (order.c), or NULL */
+	struct keys_of_element *all_keys;
+	uint32_t all_keys_count;
 	struct strmap digest_index; /* of trees and files that several sources name: path -> digests */
 	ITEMS(struct digest) digests;
 };
@@ -398,5 +403,7 @@ int load_warn_token(struct loaded_project *project, const char *token, struct di
 	PRINTF_LIKE(4, 5);
 /* Prepends "where: " of node to an error that is set, keeping its reason. */
 void load_wrap(struct diag *diag, const struct yaml_node *node);
+/* What keys need of projects goes into the graph: name and fatal warnings. */
+void load_publish_names(struct project_loader *load);
 
 #endif

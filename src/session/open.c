@@ -188,9 +188,12 @@ static void compute_keys(struct session *session)
 {
 	int64_t start_us = util_now_us();
 
-	session->keys = keys_new(&session->graph);
-	session->all_keys = xcalloc(session->graph.element_count, sizeof(*session->all_keys));
-	keys_all(session->keys, NULL, session->all_keys);
+	session->keys = project_take_keys(session->loader, &session->all_keys);
+	if (!session->keys) {
+		session->keys = keys_new(&session->graph);
+		session->all_keys = xcalloc(session->graph.element_count, sizeof(*session->all_keys));
+		keys_all(session->keys, NULL, session->all_keys);
+	}
 	for (uint32_t i = 0; i < session->graph.element_count && !session->graph.projects[0].strict; i++)
 		session->all_keys[i].strong = (struct key){ 0 };
 	session_artifact_keys(session);
@@ -208,7 +211,7 @@ static void say_times(struct session *session)
 		   "compose       %9.3f ms\ndigests       %9.3f ms\nkeys          %9.3f ms\n"
 		   "parsing files took %.3f ms of the first two: %u parsed, %u known from an earlier run\n",
 		   (double)times.configuration_us / 1e3, (double)times.elements_us / 1e3, (double)times.order_us / 1e3,
-		   (double)times.compose_us / 1e3, (double)times.digests_us / 1e3, (double)session->keys_us / 1e3,
+		   (double)times.compose_us / 1e3, (double)times.digests_us / 1e3, (double)(session->keys_us + times.keys_us) / 1e3,
 		   (double)times.parse_us / 1e3, times.files_parsed, times.files_known);
 	session_say(session, SESSION_MESSAGE_INFO, "Where the time of loading went", buf_text(&out));
 }
