@@ -1,7 +1,7 @@
 /* Runs many schedules; on failure finds a small one that still fails, and prints its trace.
  *
  * usage: sim [--count N] [--seed N] [--elements N] [--without KIND,...] [--state N] [--jobs N] [--trace] [--coverage]
- *            [--must-cover] [--quick] [--real FILE]
+ *            [--must-cover] [--least N] [--quick] [--real FILE]
  *   --seed N      first seed; with --count 1 (the default with --seed) replays one schedule
  *   --elements N  size of each graph instead of what the seed says
  *   --without     kinds of trouble to leave out: see sim_kind_names
@@ -9,6 +9,11 @@
  *   --real FILE   every fifth seed takes a piece of this graph (data/)
  *   --trace       print what happens; --quick: on failure do not look for a smaller one
  *   --coverage    print how often each cell state x event was met; --must-cover: fail when a possible one was not
+ *   --least N     fail when a possible cell, or a kind of trouble, was met less often than N times, when a schedule had
+ *                 less than two faults, or when half of the schedules have less than 50 elements
+ *
+ * Cells that cannot be met are `never` in the scheduler's tables: meeting one ends the program ("sched: ... met event").
+ * The coverage lists them by name; that their counts are zero is checked all the same.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +27,7 @@
 
 struct options {
 	struct sim_params params;
-	uint64_t count;
+	uint64_t count, least;
 	bool coverage, must_cover, quick;
 	struct sim_graph real;
 	const char *real_path;
@@ -112,28 +117,64 @@ static void report(struct sim_params params, const char *real_path)
 
 /* ---- results ---- */
 
-static uint32_t print_coverage(const struct sim_stats *stats, bool all)
+static uint32_t print_cell(const struct sched *sched, uint32_t i, const struct sim_stats *stats, const struct options *o)
+{
+	unsigned long long met = stats->cells[i];
+	const char *table, *state, *event;
+	uint64_t unused;
+	bool possible;
+
+	sched_cell(sched, i, &table, &state, &event, &possible, &unused);
+	if (!possible) {
+		if (o->coverage || met)
+			printf("%-8s %-10s x %-14s %12s\n", table, state, event, met ? "MET" : "cannot be");
+		return met > 0;
+	}
+	if (o->coverage)
+		printf("%-8s %-10s x %-14s %12llu\n", table, state, event, met);
+	if (met < o->least)
+		printf("met %llu times only: %s %s x %s\n", met, table, state, event);
+	return met < o->least;
+}
+
+/* How many cells are not as they should be. */
+static uint32_t print_coverage(const struct sim_stats *stats, const struct options *o)
 {
 	struct sched_config config;
-	uint32_t missing = 0;
+	uint32_t wrong = 0;
 	struct sched *sched;
 
 	sched_config_default(&config, 1, 1, 1);
 	sched = sched_new(&config, &(struct sched_graph){ 0 });
-	for (uint32_t i = 0; i < sched_cell_count(); i++) {
-		const char *table, *state, *event;
-		uint64_t unused;
-		bool possible;
-
-		sched_cell(sched, i, &table, &state, &event, &possible, &unused);
-		missing += possible && !stats->cells[i];
-		if (all && possible)
-			printf("%-8s %-10s x %-14s %12llu\n", table, state, event, (unsigned long long)stats->cells[i]);
-		else if (possible && !stats->cells[i])
-			printf("never met: %s %s x %s\n", table, state, event);
-	}
+	for (uint32_t i = 0; i < sched_cell_count(); i++)
+		wrong += print_cell(sched, i, stats, o);
 	sched_free(sched);
-	return missing;
+	for (uint32_t kind = 0; kind < SIM_KINDS; kind++) {
+		if (stats->faults_by_kind[kind] >= o->least)
+			continue;
+		printf("met %llu times only: %s\n", (unsigned long long)stats->faults_by_kind[kind], sim_kind_names[kind]);
+		wrong++;
+	}
+	return wrong;
+}
+
+/* The value below which no more than so many percent of the schedules are. */
+static uint32_t quantile(const uint64_t histogram[SIM_HISTOGRAM], uint64_t count, uint32_t percent)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < SIM_HISTOGRAM; i++) {
+		sum += histogram[i];
+		if (sum * 100 > count * percent)
+			return i;
+	}
+	return SIM_HISTOGRAM - 1;
+}
+
+static void print_quantiles(const char *what, const uint64_t histogram[SIM_HISTOGRAM], uint64_t count)
+{
+	printf("sim: %s: least %u, a tenth below %u, median %u, a tenth above %u\n", what, quantile(histogram, count, 0),
+	       quantile(histogram, count, 10), quantile(histogram, count, 50), quantile(histogram, count, 90));
 }
 
 static void print_stats(const struct sim_stats *stats)
@@ -153,6 +194,20 @@ static void print_stats(const struct sim_stats *stats)
 			printf(" %s %llu", sim_kind_names[kind], (unsigned long long)stats->faults_by_kind[kind]);
 	}
 	printf("\n");
+	print_quantiles("elements in a schedule", stats->sizes, stats->schedules);
+	print_quantiles("faults in a schedule", stats->fault_counts, stats->schedules);
+}
+
+static bool enough(const struct sim_stats *stats)
+{
+	bool two = stats->over_two_faults == stats->schedules, large = quantile(stats->sizes, stats->schedules, 50) >= 50;
+
+	if (!two)
+		printf("%llu schedules with less than two faults\n",
+		       (unsigned long long)(stats->schedules - stats->over_two_faults));
+	if (!large)
+		printf("half of the schedules have less than 50 elements\n");
+	return two && large;
 }
 
 /* ---- arguments ---- */
@@ -194,7 +249,9 @@ static void parse(int argc, char **argv, struct options *o)
 			o->must_cover |= str_eq(argv[i], "--must-cover");
 			continue;
 		}
-		if (value && str_eq(argv[i], "--count")) {
+		if (value && str_eq(argv[i], "--least")) {
+			o->least = strtoull(value, NULL, 10);
+		} else if (value && str_eq(argv[i], "--count")) {
 			o->count = strtoull(value, NULL, 10);
 		} else if (value && str_eq(argv[i], "--seed")) {
 			o->params.seed = strtoull(value, NULL, 10);
@@ -254,7 +311,10 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	print_stats(&shared->stats);
-	missing = o.coverage || o.must_cover ? print_coverage(&shared->stats, o.coverage) : 0;
+	if (o.must_cover)
+		o.least = MAX(o.least, 1u);
+	missing = o.coverage || o.least ? print_coverage(&shared->stats, &o) : 0;
+	missing += o.least && !enough(&shared->stats);
 	sim_graph_release(&o.real);
-	return o.must_cover && missing ? 1 : 0;
+	return o.least && missing ? 1 : 0;
 }

@@ -49,9 +49,12 @@ struct sim_params {
 	const struct sim_graph *real; /* every fifth seed takes a piece of it; NULL: none */
 };
 
+enum { SIM_HISTOGRAM = 256 };
+
 struct sim_stats {
 	uint64_t schedules, events, commands, faults, faults_by_kind[SIM_KINDS], jobs, records, over_two_faults;
 	uint64_t elements_at_least_50, real;
+	uint64_t sizes[SIM_HISTOGRAM], fault_counts[SIM_HISTOGRAM]; /* schedules with so many elements, faults; the last: or more */
 	uint64_t cells[256]; /* sched_cell */
 	uint64_t outcomes[4];
 };

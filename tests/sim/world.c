@@ -22,6 +22,7 @@ enum event_type {
 	DIED,         /* message */
 	DUE,          /* the driver's timer */
 	PEOPLE,       /* something from outside */
+	TROUBLE,      /* likewise, if the schedule has not had its share */
 };
 
 struct event {
@@ -61,7 +62,7 @@ struct world {
 	struct wworker *workers;
 	struct event *events;
 	size_t event_count, event_cap;
-	uint32_t people_left, fail_percent, death_percent, faults;
+	uint32_t people_left, fail_percent, temporary_percent, death_percent, faults;
 	uint64_t steps;
 	bool finished;
 };
@@ -112,6 +113,12 @@ static void fault(struct world *w, uint32_t kind)
 {
 	w->faults++;
 	w->stats->faults++;
+	w->stats->faults_by_kind[__builtin_ctz(kind)]++;
+}
+
+/* Trouble that is a property of the world rather than a blow: counted by kind, but not as one of a schedule's faults. */
+static void notice(struct world *w, uint32_t kind)
+{
 	w->stats->faults_by_kind[__builtin_ctz(kind)]++;
 }
 
@@ -228,7 +235,7 @@ static void choose_result(struct world *w, struct wjob *job)
 		job->result = SCHED_FAILURE;
 		fault(w, SIM_FAILURES);
 	}
-	if (chance(w, SIM_TEMPORARY, w->fail_percent * 10)) {
+	if (chance(w, SIM_TEMPORARY, w->temporary_percent * 10)) {
 		job->result = SCHED_TEMPORARY;
 		fault(w, SIM_TEMPORARY);
 	}
@@ -248,7 +255,9 @@ static void on_begin(struct world *w, const struct event *event)
 	if (w->twin)
 		right(w, twin_begin(w->twin, event->slot, job->id));
 	trace(w, "  worker %u begins job %llx", event->slot, (unsigned long long)job->id);
-	if (!chance(w, SIM_LATE, 100)) /* the message is optional */
+	if (chance(w, SIM_LATE, 100)) /* lost: the message is optional */
+		notice(w, SIM_LATE);
+	else
 		send(w, event->slot, (struct event){ .type = STARTED, .job = job->id });
 	post(w, below(w, 4) ? below(w, 30) : below(w, 300),
 	     (struct event){ .type = FINISH, .slot = event->slot, .incarnation = worker->incarnation, .job = job->id,
@@ -458,9 +467,9 @@ static void people_limits(struct world *w)
 	model_limit(&w->model, r, limit);
 }
 
-static void people_retry(struct world *w)
+static void people_retry(struct world *w, uint32_t aimed)
 {
-	uint32_t e = sched_next_failed(w->sched, below(w, w->graph.count));
+	uint32_t e = below(w, 3) ? sched_next_failed(w->sched, below(w, w->graph.count)) : aimed;
 	enum sched_queue queue = below(w, SCHED_EXPIRE);
 	int verdict;
 
@@ -497,9 +506,26 @@ static void babble(struct world *w)
 		wrong(w, "a worker became ready twice");
 }
 
+/* An element in some state drawn first: most elements are where nothing happens, so that rare states would rarely be met
+ * by chance alone. */
+static uint32_t aim(struct world *w)
+{
+	uint32_t state = below(w, SCHED_STATES + 1), from = below(w, w->graph.count);
+	struct sched_element_view view;
+
+	if (state == SCHED_STATES)
+		state = SCHED_DELAYED; /* the rarest of them */
+	for (uint32_t i = 0; i < w->graph.count; i++) {
+		sched_element_view(w->sched, (from + i) % w->graph.count, &view);
+		if (view.state == state)
+			return (from + i) % w->graph.count;
+	}
+	return from;
+}
+
 static void people(struct world *w)
 {
-	uint32_t what = below(w, 16), e = below(w, w->graph.count);
+	uint32_t what = below(w, 16), e = below(w, 4) ? aim(w) : below(w, w->graph.count);
 
 	if (what == 0 && chance(w, SIM_USER, 500))
 		people_stop(w);
@@ -518,13 +544,15 @@ static void people(struct world *w)
 		w->model.expiry_wanted = true;
 	}
 	if ((what == 4 || what == 5) && !(w->params->without & SIM_RETRY))
-		people_retry(w);
+		people_retry(w, e);
 	if (what == 6 && chance(w, SIM_CHANGES, 700)) {
 		fault(w, SIM_CHANGES);
 		change(w, e, (uint32_t)random_next(&w->random) & SCHED_ALL_QUEUES, below(w, 4) == 0);
 	}
-	if (what == 7 && !(w->params->without & SIM_WEIGHTS))
+	if (what == 7 && !(w->params->without & SIM_WEIGHTS)) {
+		notice(w, SIM_WEIGHTS);
 		sched_set_weight(w->sched, e, below(w, 1000));
+	}
 	if (what == 8 && w->twin && w->config.window <= 1 && chance(w, SIM_ROLL, 500)) {
 		fault(w, SIM_ROLL);
 		twin_roll(w->twin);
@@ -538,9 +566,28 @@ static void people(struct world *w)
 		babble(w);
 	if (what >= 11 && !(w->params->without & SIM_LATE_KEYS)) { /* keys become known */
 		for (uint32_t i = 0; i < w->graph.count; i++) {
-			if (w->model.elements[i].held && below(w, 2))
-				change(w, i, (uint32_t)random_next(&w->random) & SCHED_ALL_QUEUES, false);
+			if (!w->model.elements[i].held || !below(w, 2))
+				continue;
+			notice(w, SIM_LATE_KEYS);
+			change(w, i, (uint32_t)random_next(&w->random) & SCHED_ALL_QUEUES, false);
 		}
+	}
+}
+
+/* Two faults for every schedule, whatever its dice say: small worlds end too soon to have any by chance. */
+static void trouble(struct world *w)
+{
+	uint32_t without = w->params->without;
+
+	if (w->faults >= 2)
+		return;
+	if (below(w, 3) == 0 && !(without & SIM_LIMITS)) {
+		people_limits(w);
+	} else if (below(w, 2) && !(without & SIM_CHANGES)) {
+		fault(w, SIM_CHANGES);
+		change(w, aim(w), (uint32_t)random_next(&w->random) & SCHED_ALL_QUEUES, below(w, 4) == 0);
+	} else if (!(without & SIM_LATE)) {
+		babble(w);
 	}
 }
 
@@ -641,6 +688,15 @@ static void carry_out(struct world *w, const struct sched_command *c)
 	}
 }
 
+static bool waits_for_spawn(const struct world *w)
+{
+	for (uint32_t i = 0; i < w->config.max_workers; i++) {
+		if (w->workers[i].state == COMING)
+			return true;
+	}
+	return false;
+}
+
 static void commands(struct world *w)
 {
 	struct sched_command command;
@@ -649,6 +705,10 @@ static void commands(struct world *w)
 	while (sched_next(w->sched, &command)) {
 		w->stats->commands++;
 		carry_out(w, &command);
+		right(w, sched_check(w->sched));
+	}
+	if (waits_for_spawn(w) && chance(w, SIM_LATE, 20)) { /* it lasts a moment only */
+		babble(w);
 		right(w, sched_check(w->sched));
 	}
 	for (uint32_t i = 0; i < w->config.max_workers; i++)
@@ -670,8 +730,8 @@ static void happen(struct world *w, const struct event *event)
 		[DIED] = on_died,       [DUE] = on_due,
 	};
 
-	if (event->type == PEOPLE) {
-		people(w);
+	if (event->type == PEOPLE || event->type == TROUBLE) {
+		(event->type == PEOPLE ? people : trouble)(w);
 		return;
 	}
 	if (in_worker(event->type) && (w->workers[event->slot].incarnation != event->incarnation ||
@@ -704,6 +764,7 @@ static void make_config(struct world *w)
 	if (config->mode == SCHED_FORK)
 		config->window = 1;
 	w->fail_percent = below(w, 3) ? below(w, 12) : 0;
+	w->temporary_percent = below(w, 8) ? w->fail_percent : 20 + below(w, 40);
 	w->death_percent = below(w, 3) ? below(w, 40) : 0;
 	if (config->mode == SCHED_INLINE)
 		w->death_percent = 0;
@@ -739,6 +800,12 @@ static void make_world(struct world *w)
 								w->graph.flags, w->graph.weights });
 	w->config.queues &= SCHED_ALL_QUEUES;
 	model_init(&w->model, &w->graph, &w->config);
+	if (w->config.window > 1)
+		notice(w, SIM_WINDOW);
+	for (uint32_t e = 0; e < count; e++) {
+		if (w->graph.flags[e] & SCHED_OUTSIDE)
+			notice(w, SIM_EXCLUDED);
+	}
 	w->workers = xcalloc(w->config.max_workers, sizeof(*w->workers));
 	if (w->params->state && w->params->seed % w->params->state == 0)
 		w->twin = twin_new(count, w->config.max_workers, w->config.window <= 1);
@@ -751,6 +818,8 @@ static void make_world(struct world *w)
 	w->people_left = below(w, 3) ? below(w, 30) : 0;
 	for (uint32_t i = 0; i < w->people_left; i++)
 		post(w, below(w, 40 + count * 20), (struct event){ .type = PEOPLE });
+	for (uint32_t i = 0; i < 2; i++)
+		post(w, 1 + below(w, 20 + count * 10), (struct event){ .type = TROUBLE });
 	trace(w, "%u elements, mode %d, queues %x, eager %x, imperative %d, on-error %d, workers %u, limits %u/%u/%u/%u, "
 	      "window %u", count, (int)w->config.mode, w->config.queues, w->config.eager, (int)w->config.imperative,
 	      (int)w->config.on_error, w->config.max_workers, w->config.limits[1], w->config.limits[2],
@@ -764,6 +833,8 @@ static void free_world(struct world *w)
 	stats->schedules++;
 	stats->over_two_faults += w->faults >= 2;
 	stats->elements_at_least_50 += w->graph.count >= 50;
+	stats->sizes[MIN(w->graph.count, SIM_HISTOGRAM - 1u)]++;
+	stats->fault_counts[MIN(w->faults, SIM_HISTOGRAM - 1u)]++;
 	if (w->twin)
 		stats->records += twin_records(w->twin);
 	for (uint32_t i = 0; i < sched_cell_count(); i++) {
