@@ -53,6 +53,7 @@ static bool fails(const struct sim_params *params)
 			_exit(3);
 		alarm(20);
 		sim_run(params, &stats);
+		sim_tokens(params, &stats);
 		_exit(0);
 	}
 	waitpid(pid, &status, 0);
@@ -110,6 +111,7 @@ static void report(struct sim_params params, const char *real_path)
 	if (fork() == 0) {
 		setvbuf(stdout, NULL, _IOLBF, 0); /* it may well end by a signal */
 		sim_run(&params, &stats);
+		sim_tokens(&params, &stats);
 		_exit(0);
 	}
 	wait(NULL);
@@ -194,6 +196,8 @@ static void print_stats(const struct sim_stats *stats)
 			printf(" %s %llu", sim_kind_names[kind], (unsigned long long)stats->faults_by_kind[kind]);
 	}
 	printf("\n");
+	printf("sim: budget of compilers: %llu builds, %llu steps\n", (unsigned long long)stats->builds_with_tokens,
+	       (unsigned long long)stats->token_steps);
 	print_quantiles("elements in a schedule", stats->sizes, stats->schedules);
 	print_quantiles("faults in a schedule", stats->fault_counts, stats->schedules);
 }
@@ -287,6 +291,7 @@ static int run_all(const struct options *o, struct shared *shared)
 		for (uint64_t i = 0; i < o->count; i++) {
 			params.seed = shared->seed = o->params.seed + i;
 			sim_run(&params, &shared->stats);
+			sim_tokens(&params, &shared->stats);
 		}
 		_exit(0);
 	}

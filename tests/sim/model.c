@@ -405,6 +405,17 @@ static bool fits(const struct model *model, enum sched_queue queue, const uint32
 	return true;
 }
 
+/* Are there workers enough, or will there be, for each kind of work to have one?  After too many failed spawns there are
+ * those that are left, and the rule is for three or more. */
+static bool enough_workers(const struct model *model, const struct sched *sched)
+{
+	struct sched_totals totals;
+
+	sched_totals(sched, &totals);
+	return model->limits[SCHED_SUBPROCESS] >= 3 &&
+	       (totals.workers >= 3 || model->spawn_failures <= model->config.spawn_retries);
+}
+
 const char *model_quiet(struct model *model, uint32_t idle, const struct sched *sched)
 {
 	uint32_t used[SCHED_RESOURCES], able = 0, kinds = 0, busy = 0;
@@ -432,10 +443,9 @@ const char *model_quiet(struct model *model, uint32_t idle, const struct sched *
 	if (idle && able && used[SCHED_SUBPROCESS] < model->limits[SCHED_SUBPROCESS])
 		return "a worker is idle, and something could run";
 	for (unsigned r = SCHED_DOWNLOAD; r <= SCHED_UPLOAD; r++) {
-		if (!(kinds >> r & 1) || busy >> r & 1)
+		if (!(kinds >> r & 1) || busy >> r & 1 || !enough_workers(model, sched))
 			model->passed_over[r] = 0;
-		if (model->passed_over[r] > 3 * model->config.max_workers + 8 && model->limits[SCHED_SUBPROCESS] >= 3 &&
-		    model->config.window <= 1 && !model->quit)
+		if (model->passed_over[r] > 3 * model->config.max_workers + 8 && model->config.window <= 1 && !model->quit)
 			return "one kind of work starves";
 	}
 	return NULL;

@@ -2,7 +2,7 @@
 """Does the simulation notice when the scheduler or the journal is wrong?  Breaks them mechanically, one small change at a
 time, and counts how many of the broken ones are caught.
 
-usage: mutate.py [--mutants N] [--seed N] [--count SCHEDULES] [--jobs N] [--only FILE] [--again FILE] [--report FILE]
+usage: mutate.py [--mutants N] [--seed N] [--count SCHEDULES] [--jobs N] [--only FILE] [--again FILE] [--report FILE] [--not-in SEED:COUNT]
 
 Each mutant differs from the tree in one place: a comparison flipped or off by one, an increment, decrement, assignment or
 call left out, a condition negated, `and` for `or`.  It is compiled, then judged by the unit tests of its room and by the
@@ -19,11 +19,11 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SCHED = ["heap", "jobs", "next", "plan", "resources", "sched", "slots", "weigh", "workers"]
+SCHED = ["budget", "heap", "jobs", "next", "plan", "resources", "sched", "slots", "weigh", "workers"]
 FIXED = ["src/sched/check.c", "src/state/state.c", "src/state/record.c"]
 MUTATED = [f"src/sched/{name}.c" for name in SCHED] + ["src/state/journal.c"]
-SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "model", "graph", "twin")]
-BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "util", "map")]
+SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "model", "graph", "twin", "tokens")]
+BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "fs", "map", "util")]
 UNITS = {"sched": ["src/sched/test_sched.c", "src/sched/test_parts.c"], "state": ["src/state/test_state.c"]}
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-fsanitize=address", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests/sim")]
 
@@ -106,6 +106,9 @@ def build_all(work):
     for name in MUTATED + FIXED + SIM + BASE + UNITS["sched"] + UNITS["state"]:
         if os.path.exists(os.path.join(ROOT, name)) and not compile_to(os.path.join(ROOT, name), object_of(work, name)):
             sys.exit(f"mutate: {name} does not compile as it is")
+    objects = [object_of(work, n) for n in MUTATED + FIXED + BASE + SIM]
+    if not link(work, os.path.join(work, "sim"), objects) or run([os.path.join(work, "sim"), "--count", "20"]) != 0:
+        sys.exit("mutate: the simulation does not link, or fails, as it is")
 
 
 def judge(work, number, mutant, count):
@@ -132,6 +135,7 @@ def judge(work, number, mutant, count):
 
 def main():
     p = argparse.ArgumentParser()
+    p.add_argument("--not-in", action="append", default=[], help="leave out those of the sample that this seed:count gives")
     p.add_argument("--mutants", type=int, default=150)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--count", type=int, default=2000)
@@ -146,6 +150,10 @@ def main():
             known = {tuple(part.strip() for part in (re.sub(r":\d+$", "", line.split(": ", 1)[0]), line.split(": ", 1)[1]))
                      for line in f.read().replace("survived ", "").splitlines() if line.startswith("src/")}
         pool = [m for m in pool if (m[0], f"{m[2]}: {m[3]}") in known]
+    for earlier in a.not_in:
+        seed, count = map(int, earlier.split(":"))
+        known = {m[:4] for m in random.Random(seed).sample(pool, min(count, len(pool)))}
+        pool = [m for m in pool if m[:4] not in known]
     chosen = random.Random(a.seed).sample(pool, min(a.mutants, len(pool)))
     work = tempfile.mkdtemp(prefix="mutate-")
     counts = {"sim": 0, "unit": 0, "either": 0, "all": 0}

@@ -54,6 +54,7 @@ enum { SIM_HISTOGRAM = 256 };
 struct sim_stats {
 	uint64_t schedules, events, commands, faults, faults_by_kind[SIM_KINDS], jobs, records, over_two_faults;
 	uint64_t elements_at_least_50, real;
+	uint64_t token_steps, builds_with_tokens; /* of the budget of compilers */
 	uint64_t sizes[SIM_HISTOGRAM], fault_counts[SIM_HISTOGRAM]; /* schedules with so many elements, faults; the last: or more */
 	uint64_t cells[256]; /* sched_cell */
 	uint64_t outcomes[4];
@@ -82,6 +83,7 @@ struct model {
 	uint32_t limits[SCHED_RESOURCES], ceilings[SCHED_RESOURCES], used[SCHED_RESOURCES];
 	uint32_t processed[SCHED_QUEUES], skipped[SCHED_QUEUES], failed[SCHED_QUEUES];
 	bool quit, terminated, suspended, expiry_wanted, expiry_running;
+	uint32_t spawn_failures; /* in a row, none successful */
 	uint32_t passed_over[SCHED_RESOURCES]; /* jobs of other kinds that ended while this kind could have run */
 };
 void model_init(struct model *model, const struct sim_graph *graph, const struct sched_config *config);
@@ -117,6 +119,10 @@ const char *twin_accept(struct twin *twin, uint64_t job);
 void twin_parent_change(struct twin *twin, uint32_t element, uint64_t *random);
 void twin_roll(struct twin *twin);
 uint64_t twin_records(const struct twin *twin);
+
+/* ---- tokens.c: the budget of compilers ---- */
+/* One schedule of it, apart from the other; exits likewise. */
+void sim_tokens(const struct sim_params *params, struct sim_stats *stats);
 
 /* ---- world.c ---- */
 /* Runs one schedule; exits the process with a message when something is wrong. */

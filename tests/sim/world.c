@@ -388,6 +388,7 @@ static void on_spawned(struct world *w, const struct event *event)
 	struct wworker *worker = &w->workers[event->slot];
 
 	worker->state = ALIVE;
+	w->model.spawn_failures = 0;
 	if (sched_worker_ready(w->sched, event->slot) != SCHED_OK)
 		wrong(w, "a spawned worker was not accepted");
 	if (chance(w, SIM_LATE, 20) && sched_worker_ready(w->sched, event->slot) != SCHED_STALE)
@@ -402,6 +403,7 @@ static void on_spawn_failed(struct world *w, const struct event *event)
 	fault(w, SIM_SPAWN_FAILURES);
 	trace(w, "spawn of worker %u fails", event->slot);
 	w->workers[event->slot].state = GONE;
+	w->model.spawn_failures++;
 	if (sched_worker_died(w->sched, event->slot) != SCHED_OK)
 		wrong(w, "a failed spawn was not accepted");
 	if (w->twin)
