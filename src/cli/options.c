@@ -105,6 +105,9 @@ static const struct cli_option main_options[] = {
 	  .help = "Run jobs in a pool of long-lived workers, in a process forked for each, or in this process" },
 	{ .name = "--workers", .kind = CLI_INT, .minimum = 1, .dest = GLOBAL(workers), .ours = true,
 	  .help = "How many worker processes to keep (default: builders + 4)" },
+	{ .name = "--jobs", .kind = CLI_INT, .minimum = 0, .dest = GLOBAL(jobs), .ours = true,
+	  .help = "How many processes all builds together may use: one budget from which their makes draw (default: the "
+		  "processors; 0: each for itself)" },
 	{ .name = "--stats", .kind = CLI_FLAG, .dest = GLOBAL(stats), .ours = true,
 	  .help = "Say at the end where the time went, worker by worker" },
 	{ 0 },

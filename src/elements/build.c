@@ -142,12 +142,15 @@ static int run_started(struct build *build, struct diag *diag)
 
 int build_run(struct build *build, struct sandbox_batch *batch, struct diag *diag)
 {
+	const struct elements_hooks *hooks = &build->job->hooks;
 	struct activity activity;
-	int r;
+	int r = 0;
 
-	if (!batch->any) {
+	if (batch->any && hooks->commands)
+		r = hooks->commands(hooks->data, &batch->jobserver);
+	if (!batch->any || r < 0) {
 		sandbox_batch_release(batch);
-		return 0;
+		return r;
 	}
 	activity = begin(build, "Running commands", buf_text(&batch->labels), true);
 	r = sandbox_start(build->sandbox, batch, build->job->log_fd, diag);

@@ -44,6 +44,9 @@ struct elements_hooks {
 	/* Waits until pidfd is readable.  Returns 0, or <0 to give up: everything in the sandbox is then killed and
 	 * elements_build returns that value.  NULL: waits without end. */
 	int (*wait)(void *data, int pidfd);
+	/* Before the commands of a batch are started; may wait.  Returns 0, or <0 to give up.  A jobserver that is put into
+	 * *ret (NULL before) must stay as it is until elements_build returns.  NULL: commands start at once. */
+	int (*commands)(void *data, const struct sandbox_jobserver **ret);
 	/* Called for each file written to or read from a sandbox's root; <0 gives up, as for wait.  May be NULL. */
 	int (*check)(void *data);
 };

@@ -21,6 +21,7 @@ struct build {
 	struct elements_dep *deps;
 	uint32_t dep_count;
 	const uint32_t *dep_ids; /* BUILD scope, in order */
+	struct jobs_tokens tokens;
 };
 
 void jobs_artifact_state(struct state_artifact *ret, const struct artifact *artifact)
@@ -121,6 +122,14 @@ static int on_wait(void *data, int pidfd)
 
 	build->job->command_us += util_now_us() - start_us;
 	return MIN(r, 0);
+}
+
+static int on_commands(void *data, const struct sandbox_jobserver **ret)
+{
+	struct build *build = data;
+
+	jobs_log_release(&build->log);
+	return jobs_tokens_take(&build->tokens, build->job, ret);
 }
 
 static int on_check(void *data)
@@ -299,7 +308,7 @@ static int build_element(struct build *build)
 		.sources = build->element->source_count ? state->sources : DIGEST_EMPTY,
 		.buildtrees = build->context->buildtrees,
 		.log_fd = build->log.fd,
-		.hooks = { build, on_message, on_wait, on_check },
+		.hooks = { build, on_message, on_wait, on_commands, on_check },
 	};
 	struct elements_result result = { 0 };
 	int outcome, r = 0;
@@ -312,6 +321,7 @@ static int build_element(struct build *build)
 				  build->element->full_name);
 	spec.incremental = r > 0;
 	outcome = elements_build(&spec, &result, &job->diag);
+	jobs_tokens_release(&build->tokens);
 	if (outcome < 0)
 		return outcome;
 	r = cache_with_messages(build, &result);

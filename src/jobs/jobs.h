@@ -25,7 +25,8 @@ extern const struct worker_type jobs_types[JOBS_TYPES];
 
 enum jobs_flags {
 	JOBS_RETRY_FAILED = 1,  /* build: build again what failed before, instead of failing again at once */
-	JOBS_FETCH_ORIGINAL = 2 /* fetch: the original files too, not only the staged tree */
+	JOBS_FETCH_ORIGINAL = 2, /* fetch: the original files too, not only the staged tree */
+	JOBS_JOBSERVER = 4       /* build: its make may take more tokens than the job itself */
 };
 
 /* The last build of an element with an open workspace. */
@@ -40,6 +41,7 @@ struct jobs_context {
 	struct cas *cas;
 	struct sandbox_host *sandbox;
 	const struct project_loader *loader; /* where sources may be had: mirrors, aliases; NULL: as translated only */
+	pid_t parent;            /* whose pipes struct worker_job's are; 0: there are none */
 	const char *logdir;      /* absolute */
 	const char *sourcedir;   /* absolute */
 	const char *tmpdir;      /* absolute; scratch of source kinds */
@@ -49,6 +51,14 @@ struct jobs_context {
 	const struct jobs_last_build *last_builds;
 	uint32_t last_build_count;
 };
+
+/* How parallel an element's commands are by themselves, found by reading them. */
+struct jobs_parallelism {
+	uint32_t tokens; /* of the budget of compilers it needs before it begins: 1, or as many processes as it starts anyhow */
+	uint32_t most;   /* that it can use: its -jN, where make asks for tokens; else as before */
+};
+/* cpus: what tools without a number take. */
+void jobs_parallelism(const struct graph_element *element, uint32_t cpus, struct jobs_parallelism *ret);
 
 /* What state keeps of an artifact's record. */
 void jobs_artifact_state(struct state_artifact *ret, const struct artifact *artifact);

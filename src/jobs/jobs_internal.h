@@ -14,6 +14,20 @@ int jobs_build(struct worker_job *job);
 int jobs_incremental(const struct jobs_context *context, uint32_t element, const struct artifact_dep *deps,
 		     uint32_t dep_count, const struct digest *sources, struct digest *ret);
 
+/* --- tokens.c --- */
+
+/* A job's tokens and the pipe they come from; zeroed: none. */
+struct jobs_tokens {
+	struct sandbox_jobserver pipe;
+	bool taken;
+};
+/* Waits until the job has the tokens it needs; once for a job, later calls return at once.  *ret is set if there is a pipe
+ * that make may use.  0, or -ECANCELED.  A pipe that cannot be had is no error: then the job runs as if there were no
+ * budget. */
+int jobs_tokens_take(struct jobs_tokens *tokens, struct worker_job *job, const struct sandbox_jobserver **ret);
+/* Closes the pipe.  What is left in it the parent counts. */
+void jobs_tokens_release(struct jobs_tokens *tokens);
+
 /* --- log.c --- */
 struct jobs_log {
 	struct worker_job *job;

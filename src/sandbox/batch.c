@@ -2,6 +2,7 @@
  * process and shows in build logs. */
 #include "sandbox/sandbox_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void sandbox_quote(struct buf *out, const char *text)
@@ -34,6 +35,22 @@ const char *sandbox_environment_get(const struct sandbox_command *command, const
 		if (str_eq(command->environment[i].name, name))
 			return command->environment[i].value;
 	return NULL;
+}
+
+bool sandbox_makeflags(struct buf *out, const char *value, const struct sandbox_jobserver *jobserver)
+{
+	for (const char *word = value + strspn(value, " "); *word && !str_starts(word, "-- ");) {
+		size_t len = strcspn(word, " ");
+		bool parallel = len > 2 && str_starts(word, "-j") && strspn(word + 2, "0123456789") == len - 2;
+
+		if (parallel && strtoul(word + 2, NULL, 10) > 1) {
+			buf_add(out, value, (size_t)(word + len - value));
+			buf_printf(out, " --jobserver-auth=%d,%d%s", jobserver->read_fd, jobserver->write_fd, word + len);
+			return true;
+		}
+		word += len + strspn(word + len, " ");
+	}
+	return false;
 }
 
 static void export_change(struct sandbox_batch *batch, const struct sandbox_command *command, const char *name)

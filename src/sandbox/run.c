@@ -285,9 +285,18 @@ static void option_args(const struct sandbox *sandbox, const struct sandbox_batc
 	arg(args, "--gid");
 	snprintf(id, sizeof id, "%" PRId64, open ? (int64_t)getegid() : config && config->build_gid > 0 ? config->build_gid : 0);
 	arg(args, id);
-	for (uint32_t i = 0; i < first->environment_count; i++)
-		if (!str_eq(first->environment[i].name, "PWD"))
-			arg3(args, "--setenv", first->environment[i].name, first->environment[i].value);
+	for (uint32_t i = 0; i < first->environment_count; i++) {
+		const struct graph_pair *pair = &first->environment[i];
+		_cleanup_buf_ struct buf flags = BUF_INIT;
+
+		if (str_eq(pair->name, "PWD"))
+			continue;
+		if (batch->jobserver && str_eq(pair->name, "MAKEFLAGS") &&
+		    sandbox_makeflags(&flags, pair->value, batch->jobserver))
+			arg3(args, "--setenv", pair->name, buf_text(&flags));
+		else
+			arg3(args, "--setenv", pair->name, pair->value);
+	}
 	arg3(args, "--setenv", "PWD", first->cwd);
 	arg3(args, "--proc", "/proc", "--tmpfs");
 	arg(args, "/tmp");
@@ -368,6 +377,7 @@ static int spawn(struct sandbox *sandbox, const struct sandbox_batch *batch, str
 	how.log_fd = sandbox->log_fd;
 	how.linux32 = wants_linux32(sandbox);
 	how.shell = batch->shell != NULL;
+	how.jobserver = batch->jobserver;
 	how.argv = make_argv(batch, args_number, status_number);
 	pid = sandbox_spawn(&how);
 	free(how.argv);

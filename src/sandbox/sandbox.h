@@ -100,7 +100,15 @@ struct sandbox_shell {
 	uint32_t mount_count;
 };
 
+/* The two ends of a pipe with tokens, one byte each, for make (its jobserver, in the form all versions from 4.2 on know).
+ * Inherited through bubblewrap; MAKEFLAGS names them if the command's environment has a -jN in it, and stays as it is if
+ * not.  Nothing of this is seen outside of the running batch. */
+struct sandbox_jobserver {
+	int read_fd, write_fd; /* close-on-exec here; above 9, so that no shell can meet them */
+};
+
 struct sandbox_batch {
+	const struct sandbox_jobserver *jobserver; /* NULL: none; must live until the batch has been started */
 	const struct sandbox_shell *shell; /* run `first` in this way; NULL: run the script */
 	bool root_read_only;
 	struct buf script;            /* the shell script so far */

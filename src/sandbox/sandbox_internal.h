@@ -71,6 +71,9 @@ struct sandbox {
 /* ---- batch.c ---- */
 const char *sandbox_environment_get(const struct sandbox_command *command, const char *name);
 
+/* MAKEFLAGS with the jobserver named behind its -jN.  False, and nothing appended: it has none, or one of a single job. */
+bool sandbox_makeflags(struct buf *out, const char *value, const struct sandbox_jobserver *jobserver);
+
 /* ---- shell.c ---- */
 int sandbox_mount_points(struct sandbox *sandbox, const struct sandbox_shell *shell, struct diag *diag);
 
@@ -124,6 +127,7 @@ struct sandbox_spawn {
 	const char *bwrap;
 	char **argv;
 	int scratch_fd, args_fd, status_fd, log_fd;
+	const struct sandbox_jobserver *jobserver; /* NULL: none */
 	bool linux32, shell; /* shell: standard descriptors, signals' session and terminal as they are */
 };
 pid_t sandbox_spawn(const struct sandbox_spawn *spawn);

@@ -21,7 +21,7 @@
 #include <cmocka.h>
 
 #include "base/fs.h"
-#include "sandbox/sandbox.h"
+#include "sandbox/sandbox_internal.h"
 
 static const struct graph_pair environment[] = { { "HOME", "/tmp" }, { "PATH", "/bin" }, { "QUOTED", "it's $x" } };
 static const char *const marked[] = { "/b/e", "/i" };
@@ -341,6 +341,27 @@ static void test_failure(void **state)
 	sandbox_batch_release(&batch);
 	close(log_fd);
 	rig_release(&rig);
+}
+
+static void test_makeflags(void **state)
+{
+	static const struct {
+		const char *value, *expected; /* NULL: no jobserver for these */
+	} cases[] = {
+		{ "-j4", "-j4 --jobserver-auth=100,101" },
+		{ "-s -j12 V=1", "-s -j12 --jobserver-auth=100,101 V=1" },
+		{ "  -j2", "  -j2 --jobserver-auth=100,101" },
+		{ "-j1", NULL }, { "-j", NULL }, { "", NULL }, { "V=1", NULL }, { "-j4x", NULL }, { "-k -- X=-j4 -j4", NULL },
+	};
+	const struct sandbox_jobserver jobserver = { 100, 101 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_buf_ struct buf out = BUF_INIT;
+
+		assert_int_equal(sandbox_makeflags(&out, cases[i].value, &jobserver), cases[i].expected != NULL);
+		assert_string_equal(buf_text(&out), cases[i].expected ? cases[i].expected : "");
+	}
 }
 
 static void test_script(void **state)
@@ -711,6 +732,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_script),
+		cmocka_unit_test(test_makeflags),
 		cmocka_unit_test(test_overlay_is_used),
 		cmocka_unit_test(test_scenarios_overlay),
 		cmocka_unit_test(test_scenarios_copy),

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "session/jobserver.h"
+
 enum {
 	KILL_AFTER_US = 750000,      /* from terminate to SIGKILL of what is left: all is gone within a second */
 	RETRY_FIRST_US = 250000,
@@ -34,6 +36,7 @@ struct driver {
 	struct loop *loop;
 	struct sched *sched;
 	struct pool *pool;
+	struct jobserver *jobserver; /* NULL: none */
 	struct held *held; /* by slot */
 	struct retry retries; /* list head */
 	struct loop_timer tick, kill;
@@ -106,6 +109,8 @@ static struct driver_job take_job(struct driver *driver, uint32_t slot, uint64_t
 	struct driver_job *at = find_job(driver, slot, id), job = *at;
 
 	held->count--;
+	if (driver->jobserver && job.queue == SCHED_BUILD)
+		jobserver_leave(driver->jobserver, slot);
 	memmove(at, at + 1, (size_t)(held->jobs + held->count - at) * sizeof(*at));
 	return job;
 }
@@ -228,6 +233,8 @@ static void on_gone(void *data, uint32_t slot, enum pool_end why, uint64_t begun
 	int judged, fates[POOL_WINDOW_MAX];
 
 	driver->held[slot].count = 0;
+	if (driver->jobserver)
+		jobserver_leave(driver->jobserver, slot);
 	if (begun != 0)
 		sched_job_started(driver->sched, begun);
 	judged = sched_worker_died(driver->sched, slot);
@@ -250,6 +257,7 @@ static void on_fork(void *data)
 {
 	struct driver *driver = data;
 
+	jobserver_after_fork(driver->jobserver);
 	if (driver->config.events->after_fork)
 		driver->config.events->after_fork(driver->config.data);
 }
@@ -280,6 +288,23 @@ static void do_spawn(struct driver *driver, const struct sched_command *command)
 		sched_worker_ready(driver->sched, command->worker); /* the socket holds what comes before it reads */
 }
 
+/* A build's share of the budget; builds have a slot of their own. */
+static void add_tokens(struct driver *driver, const struct driver_job *job, struct wire_dispatch *dispatch)
+{
+	const struct driver_events *events = driver->config.events;
+	struct jobserver_pipe tube;
+	uint32_t most = 0, want;
+
+	if (!driver->jobserver || job->queue != SCHED_BUILD || !events->tokens)
+		return;
+	want = events->tokens(driver->config.data, job, &most);
+	if (want == 0 || jobserver_join(driver->jobserver, job->slot, want, most, &tube) < 0)
+		return;
+	dispatch->tokens = tube.tokens;
+	dispatch->pipe_read = tube.read_fd;
+	dispatch->pipe_write = tube.write_fd;
+}
+
 static void do_dispatch(struct driver *driver, const struct sched_command *command)
 {
 	struct held *held = &driver->held[command->worker];
@@ -297,6 +322,7 @@ static void do_dispatch(struct driver *driver, const struct sched_command *comma
 	held->count++;
 	if (events->flags)
 		dispatch.flags = events->flags(driver->config.data, job);
+	add_tokens(driver, job, &dispatch);
 	events->started(driver->config.data, job);
 	pool_dispatch(driver->pool, command->worker, &dispatch);
 }
@@ -516,6 +542,8 @@ int driver_new(struct driver **ret, const struct driver_config *config)
 		return r;
 	}
 	driver->held = xcalloc(config->sched.max_workers, sizeof(*driver->held));
+	if (config->tokens)
+		driver->jobserver = jobserver_new(driver->loop, config->tokens, config->sched.max_workers);
 	driver->sched = sched_new(&config->sched, config->plan);
 	driver->pool = make_pool(driver);
 	*ret = driver;
@@ -569,6 +597,7 @@ void driver_free(struct driver *driver)
 	loop_timer_clear(&driver->tick);
 	loop_timer_clear(&driver->kill);
 	loop_task_cancel(&driver->task);
+	jobserver_free(driver->jobserver);
 	sched_free(driver->sched);
 	loop_free(driver->loop);
 	free(driver->held);

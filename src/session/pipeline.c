@@ -3,8 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "jobs/jobs.h"
@@ -29,6 +31,8 @@ struct run {
 	struct driver *driver;
 	struct jobs_context context;
 	struct session_stats stats;
+	uint32_t tokens;  /* the budget of compilers; 0: none */
+	uint32_t cpus;
 	bool lost;        /* a worker died, and its sandbox was left as it was */
 	bool *retried;    /* by element: a person wants the failed build to run again; allocated with the first */
 	struct session_workspaces workspaces; /* loaded if one of the elements has one */
@@ -118,6 +122,20 @@ static void settle_key(struct run *run, uint32_t element)
 	state_changes_release(&changes);
 }
 
+/* tokens 0: it runs no commands, or there is no budget.  most 1: no jobserver. */
+static struct jobs_parallelism find_parallelism(const struct run *run, const struct driver_job *job)
+{
+	const struct graph_element *element = &run->session->graph.elements[job->element];
+	struct jobs_parallelism ret = { 0 };
+
+	if (!run->tokens || !kinds_runs_commands(element))
+		return ret;
+	jobs_parallelism(element, run->cpus, &ret);
+	if (ret.tokens > 1)
+		ret.most = 1;
+	return ret;
+}
+
 static uint32_t on_flags(void *data, const struct driver_job *job)
 {
 	struct run *run = data;
@@ -125,7 +143,17 @@ static uint32_t on_flags(void *data, const struct driver_job *job)
 	settle_key(run, job->element);
 	if (job->queue != SCHED_BUILD)
 		return job->queue == SCHED_FETCH ? run->pipeline->fetch_flags : 0;
-	return run->session->context.retry_failed || (run->retried && run->retried[job->element]) ? JOBS_RETRY_FAILED : 0;
+	return (run->session->context.retry_failed || (run->retried && run->retried[job->element]) ? JOBS_RETRY_FAILED : 0) |
+	       (find_parallelism(run, job).most > 1 ? JOBS_JOBSERVER : 0);
+}
+
+static uint32_t on_tokens(void *data, const struct driver_job *job, uint32_t *ret_most)
+{
+	struct run *run = data;
+	struct jobs_parallelism parallelism = find_parallelism(run, job);
+
+	*ret_most = parallelism.most;
+	return parallelism.tokens;
 }
 
 static uint32_t on_result(void *data, const struct driver_job *job, const struct wire_result *result)
@@ -326,6 +354,7 @@ static void on_trace(void *data, const char *text)
 
 static const struct driver_events events = {
 	.flags = on_flags,
+	.tokens = on_tokens,
 	.started = on_started,
 	.message = on_message,
 	.progress = on_progress,
@@ -427,6 +456,7 @@ static int prepare(struct run *run)
 		.graph = &session->graph,
 		.cas = session->cas,
 		.loader = session->loader,
+		.parent = getpid(),
 		.logdir = session->context.logdir,
 		.sourcedir = session->context.sourcedir,
 		.tmpdir = arena_printf(&session->arena, "%s/millrace/tmp", session->context.cachedir),
@@ -446,6 +476,27 @@ static int prepare(struct run *run)
 	return r;
 }
 
+static uint32_t count_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)MAX(CPU_COUNT(&set), 1) : 1;
+}
+
+/* A budget is worth its while where builds that run side by side could start more processes than it has tokens. */
+static uint32_t choose_budget(const struct run *run, const struct sched_config *config)
+{
+	const struct session_globals *g = &run->session->request->globals;
+	uint64_t tokens = g->jobs == SESSION_UNSET ? run->cpus : (uint64_t)MAX(g->jobs, 0);
+	uint64_t builders = MIN(config->limits[SCHED_PROCESS] ? config->limits[SCHED_PROCESS] : UINT32_MAX,
+				config->max_workers);
+	uint64_t most = builders * (uint64_t)MAX(project_max_jobs(&run->session->context), 1);
+
+	if (config->mode == SCHED_INLINE || builders < 2 || most <= tokens)
+		return 0;
+	return (uint32_t)MIN(tokens, 65536u);
+}
+
 static int start(struct run *run)
 {
 	struct session *session = run->session;
@@ -461,6 +512,8 @@ static int start(struct run *run)
 	int r;
 
 	configure_sched(run, &config.sched);
+	run->cpus = count_cpus();
+	config.tokens = run->tokens = choose_budget(run, &config.sched);
 	for (int q = 0; q < SCHED_QUEUES; q++)
 		config.job_types[q] = queue_info[q].job;
 	r = driver_new(&run->driver, &config);

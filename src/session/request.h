@@ -109,7 +109,7 @@ struct session_globals {
 	enum session_scheduler scheduler;
 	int workers; /* >= 1 or SESSION_UNSET (builders + 4) */
 	bool stats;  /* say at the end where the time went */
-	int jobs;    /* machine-wide job budget, 0: no jobserver, SESSION_UNSET: number of processors */
+	int jobs;    /* budget of compilers for all builds together, 0: none, SESSION_UNSET: the processors */
 };
 
 struct session_request {

@@ -156,7 +156,7 @@ static void refuse(struct wire_any any, void (*spoil)(struct wire_any *any))
 }
 
 static void spoil_attempt(struct wire_any *any) { any->dispatch.attempt = 0; }
-static void spoil_reserved(struct wire_any *any) { any->dispatch.reserved = 1; }
+static void spoil_pipe(struct wire_any *any) { any->dispatch.pipe_read = -1; }
 static void spoil_kind(struct wire_any *any) { any->message.kind = WIRE_KIND_END; }
 static void spoil_text(struct wire_any *any) { any->message.text = NULL; }
 static void spoil_unit(struct wire_any *any) { any->progress.unit = 2; }
@@ -169,7 +169,7 @@ static void spoil_command(struct wire_any *any) { any->result.command_us = -1; }
 static void test_senseless(void **state UNUSED)
 {
 	refuse(samples[0], spoil_attempt);
-	refuse(samples[0], spoil_reserved);
+	refuse(samples[0], spoil_pipe);
 	refuse(samples[5], spoil_kind);
 	refuse(samples[5], spoil_text);
 	refuse(samples[6], spoil_unit);

@@ -37,7 +37,7 @@ static const struct layout layouts[WIRE_TYPE_END] = {
 _Static_assert(offsetof(struct wire_message, log) == offsetof(struct wire_message, action) + 3 * sizeof(char *), "");
 _Static_assert(offsetof(struct wire_result, log) == offsetof(struct wire_result, domain) + 5 * sizeof(char *), "");
 /* No padding inside fixed parts: it would carry bytes of whatever lay there before. */
-_Static_assert(sizeof(struct wire_dispatch) == 40 && sizeof(struct wire_ready) == 16, "");
+_Static_assert(sizeof(struct wire_dispatch) == 48 && sizeof(struct wire_ready) == 16, "");
 _Static_assert(offsetof(struct wire_message, action) == 32 && offsetof(struct wire_progress, text) == 32, "");
 _Static_assert(offsetof(struct wire_result, domain) == 64, "");
 
@@ -159,7 +159,7 @@ static bool sensible(const struct wire_any *any)
 {
 	switch (any->type) {
 	case WIRE_DISPATCH:
-		return any->dispatch.reserved == 0 && any->dispatch.attempt > 0;
+		return any->dispatch.attempt > 0 && any->dispatch.pipe_read >= 0 && any->dispatch.pipe_write >= 0;
 	case WIRE_MESSAGE:
 		return any->message.kind < WIRE_KIND_END && any->message.text && any->message.elapsed_us >= -1;
 	case WIRE_PROGRESS:

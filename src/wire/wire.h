@@ -85,7 +85,8 @@ struct wire_dispatch {
 	uint32_t attempt;    /* 1 for the first */
 	uint32_t flags;      /* for the job; bits are defined by room jobs */
 	uint32_t generation; /* of the graph; a worker forked from another one refuses (its fault or ours: it dies) */
-	uint32_t reserved;   /* 0 */
+	uint32_t tokens;     /* of the budget of compilers that it must have before it runs commands; 0: none */
+	int32_t pipe_read, pipe_write; /* with tokens: its pipe, as numbers of the parent's descriptors (/proc/PID/fd) */
 	uint64_t as_of;      /* journal position the job sees; see state/state.h */
 };
 

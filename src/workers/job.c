@@ -288,7 +288,8 @@ void worker_run(struct worker *worker, const struct wire_dispatch *dispatch, boo
 	const struct worker_config *config = worker->config;
 	struct worker_job job = {
 		.id = dispatch->job, .type = dispatch->type, .element = dispatch->element, .attempt = dispatch->attempt,
-		.flags = dispatch->flags, .graph = config->graph, .state = config->state, .arena = &worker->arena,
+		.flags = dispatch->flags, .tokens = dispatch->tokens, .pipe_read = dispatch->pipe_read,
+		.pipe_write = dispatch->pipe_write, .graph = config->graph, .state = config->state, .arena = &worker->arena,
 		.context = config->context, .worker = worker, .cancelled = cancelled,
 	};
 	int64_t applied, started_us = util_now_us();

@@ -36,6 +36,8 @@ struct worker_job {
 	uint32_t element; /* graph id, GRAPH_NONE for none */
 	uint32_t attempt; /* 1 for the first */
 	uint32_t flags;
+	uint32_t tokens;           /* see struct wire_dispatch */
+	int pipe_read, pipe_write; /* likewise */
 	const struct graph *graph;
 	const struct state *state; /* as of dispatch; does not change while the job runs */
 	struct arena *arena;       /* reset after the job */

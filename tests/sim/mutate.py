@@ -24,7 +24,7 @@ FIXED = ["src/sched/check.c", "src/state/state.c", "src/state/record.c"]
 MUTATED = [f"src/sched/{name}.c" for name in SCHED] + ["src/state/journal.c"]
 SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "model", "graph", "twin", "tokens")]
 BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "fs", "map", "util")]
-UNITS = {"sched": ["src/sched/test_sched.c", "src/sched/test_parts.c"], "state": ["src/state/test_state.c"]}
+UNITS = {"sched": ["src/sched/test_sched.c", "src/sched/test_parts.c", "src/sched/test_budget.c"], "state": ["src/state/test_state.c"]}
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-fsanitize=address", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests/sim")]
 
 # (what, pattern, replacement).  Patterns see one line, without its comment.
