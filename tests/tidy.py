@@ -34,6 +34,7 @@ BELOW = {
 DOORS = {
     "base": None,  # every header is one
     "yaml": {"yaml.h", "cache.h", "expr.h", "vars.h"},
+    "sched": {"sched.h", "budget.h"},
     "workers": {"pool.h", "worker.h"},
     "kinds": None,
     "cas": None,
