@@ -187,6 +187,7 @@ void project_loader_free(struct project_loader *load)
 	strmap_release(&load->digest_index);
 	strmap_release(&load->staged_whole);
 	free(load->digests.at);
+	free(load->by_id);
 	strmap_release(&load->file_index);
 	strmap_release(&load->warned);
 	strmap_release(&load->full_names);

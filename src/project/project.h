@@ -198,6 +198,12 @@ const char *const *project_files(const struct project_loader *loader, uint32_t *
 const char *const *project_urls(const struct project_loader *loader, uint32_t element, const char *original,
 				const char *translated, bool tracking, struct arena *arena);
 
+/* Resolved variables or environment of an element in the order in which project, kind and element define them (the graph has
+ * them by name).  The array in arena. */
+enum project_definitions { PROJECT_VARIABLES, PROJECT_ENVIRONMENT };
+const struct graph_pair *project_defined(struct project_loader *loader, uint32_t element, enum project_definitions what,
+					 struct arena *arena, uint32_t *ret_count);
+
 struct project_plugin { /* a kind that was used, and what it was taken for */
 	bool is_source;
 	const char *kind;

@@ -372,6 +372,8 @@ struct project_loader {
 
 	ITEMS(struct loaded_project *) projects;
 	ITEMS(struct load_element *) elements;
+	struct load_element **by_id; /* by graph id, on the heap; made when first asked for */
+	uint32_t by_id_count;
 	ITEMS(struct project_need) needs;
 	ITEMS(struct project_warning) warnings;
 	struct strmap warned;

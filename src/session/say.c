@@ -78,9 +78,11 @@ static const char *yaml_text(struct arena *arena, const struct yaml_node *node)
 	return arena_strndup(arena, buf_text(&out), out.len);
 }
 
-static const char *pairs_text(struct arena *arena, const struct graph_pair *pairs, uint32_t count)
+static const char *pairs_text(struct session *session, struct arena *arena, uint32_t id, enum project_definitions what)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
+	uint32_t count;
+	const struct graph_pair *pairs = project_defined(session->loader, id, what, arena, &count);
 
 	for (uint32_t i = 0; i < count; i++) {
 		yaml_write_scalar(&out, pairs[i].name, strlen(pairs[i].name));
@@ -177,9 +179,9 @@ static const char *digest_text(struct session *session, struct arena *arena, uin
 	return arena_printf(arena, "%s/%lld", hex, (long long)artifact->files.size_bytes);
 }
 
-static void describe_data(struct session *session, struct arena *arena, const struct graph_element *e, uint64_t needs,
-			  struct session_element *ret)
+static void describe_data(struct session *session, struct arena *arena, uint32_t id, uint64_t needs, struct session_element *ret)
 {
+	const struct graph_element *e = &session->graph.elements[id];
 	const struct {
 		enum session_show_field field;
 		unsigned types;
@@ -193,9 +195,9 @@ static void describe_data(struct session *session, struct arena *arena, const st
 	if (needs & SESSION_SHOW_BIT(SESSION_SHOW_CONFIG))
 		ret->config = yaml_text(arena, e->config_node);
 	if (needs & SESSION_SHOW_BIT(SESSION_SHOW_VARS))
-		ret->vars = pairs_text(arena, e->variables, e->variable_count);
+		ret->vars = pairs_text(session, arena, id, PROJECT_VARIABLES);
 	if (needs & SESSION_SHOW_BIT(SESSION_SHOW_ENV))
-		ret->env = pairs_text(arena, e->environment, e->environment_count);
+		ret->env = pairs_text(session, arena, id, PROJECT_ENVIRONMENT);
 	if (needs & SESSION_SHOW_BIT(SESSION_SHOW_PUBLIC))
 		ret->public_data = yaml_text(arena, e->public_data);
 	for (size_t i = 0; i < ARRAY_SIZE(deps); i++)
@@ -224,5 +226,5 @@ void session_describe(struct session *session, struct arena *arena, uint32_t id,
 		ret->artifact_cas_digest = digest_text(session, arena, id);
 	if (needs & SESSION_SHOW_BIT(SESSION_SHOW_SOURCE_INFO))
 		ret->source_info = sources_text(session, arena, id);
-	describe_data(session, arena, e, needs, ret);
+	describe_data(session, arena, id, needs, ret);
 }
