@@ -2,6 +2,7 @@
 #include "session/plan.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "kinds/kinds.h"
 
@@ -26,6 +27,34 @@ static void make_edges(struct session_plan *plan, const struct graph *graph, uns
 	assert(total == start[graph->element_count]);
 	*ret_start = start;
 	*ret_deps = deps;
+}
+
+struct ranked {
+	uint32_t weight, position, id;
+};
+
+static int by_weight(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+
+	if (x->weight != y->weight)
+		return x->weight < y->weight ? -1 : 1;
+	return x->position > y->position ? -1 : 1; /* no two are equal */
+}
+
+/* Where weights are equal the pipeline's order decides, not the chance of who was ready first: a build with one builder
+ * goes the same way every time, and the way people know. */
+static void break_ties(struct session_plan *plan, const struct session_ids *elements)
+{
+	struct ranked *ranked = xcalloc(elements->count, sizeof(*ranked));
+
+	for (uint32_t i = 0; i < elements->count; i++)
+		ranked[i] = (struct ranked){ plan->weights[elements->ids[i]], i, elements->ids[i] };
+	if (elements->count)
+		qsort(ranked, elements->count, sizeof(*ranked), by_weight);
+	for (uint32_t i = 0; i < elements->count; i++)
+		plan->weights[ranked[i].id] = i + 1;
+	free(ranked);
 }
 
 /* What unblocks most goes first.  How long an element takes nobody knows before it was built once; that commands take
@@ -90,6 +119,7 @@ void session_plan_build(struct session_plan *plan, const struct session *session
 				plan->flags[target->deps[d].element] |= SCHED_REQUIRED;
 	}
 	weigh(plan, session);
+	break_ties(plan, elements);
 }
 
 void session_plan_fetch(struct session_plan *plan, const struct session *session, const struct session_ids *elements)
