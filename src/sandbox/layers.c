@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -246,8 +247,29 @@ static int make_stack(struct sandbox_host *host, const struct digest *base, cons
 	return r < 0 ? r : open_stack(host, name, ret);
 }
 
-static int get_or_make(struct sandbox_host *host, const struct digest *tree, const char *hex, struct sandbox_layers *ret,
-		       struct diag *diag)
+/* One process at a time writes out a whole tree: the others may find that it is theirs, or nearly so, once it is there.
+ * Returns 1 if somebody else was at it meanwhile, 0 if not; *ret is the lock. */
+static int lock_making(struct sandbox_host *host, int *ret)
+{
+	static const struct timespec PAUSE = { .tv_nsec = 5000000 };
+	_cleanup_close_ int fd = openat(host->layers_fd, "making", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int r = fd < 0 ? -errno : sandbox_lock(fd, true), waited = 0;
+
+	while (r == -EWOULDBLOCK) {
+		waited = 1;
+		nanosleep(&PAUSE, NULL);
+		r = sandbox_check(host);
+		if (r >= 0)
+			r = sandbox_lock(fd, true);
+	}
+	if (r < 0)
+		return r;
+	*ret = steal_fd(&fd);
+	return waited;
+}
+
+static int get_or_make(struct sandbox_host *host, const struct digest *tree, const char *hex, int *making_fd,
+		       struct sandbox_layers *ret, struct diag *diag)
 {
 	struct listing listing = { 0 };
 	struct digest base;
@@ -262,6 +284,11 @@ static int get_or_make(struct sandbox_host *host, const struct digest *tree, con
 	free(listing.items);
 	if (r >= 0 || r == -ECANCELED)
 		return r;
+	if (*making_fd < 0) {
+		r = lock_making(host, making_fd);
+		if (r)
+			return r < 0 ? r : -EAGAIN; /* look again, now that the lock is ours */
+	}
 	r = make_layer(host, hex, NULL, tree, diag);
 	return r < 0 ? r : add_layer(host, ret, hex);
 }
@@ -269,6 +296,7 @@ static int get_or_make(struct sandbox_host *host, const struct digest *tree, con
 int sandbox_layers_get(struct sandbox_host *host, const struct digest *tree, struct sandbox_layers *ret,
 		       struct diag *diag)
 {
+	_cleanup_close_ int making_fd = -1;
 	char hex[DIGEST_HEX + 1];
 	int r = -ENOENT;
 
@@ -278,7 +306,7 @@ int sandbox_layers_get(struct sandbox_host *host, const struct digest *tree, str
 	for (int attempt = 0; attempt < 5 && (r == -ENOENT || r == -EAGAIN); attempt++) {
 		if (diag)
 			diag_release(diag);
-		r = get_or_make(host, tree, hex, ret, diag);
+		r = get_or_make(host, tree, hex, &making_fd, ret, diag);
 	}
 	if (r < 0 && diag && !diag->domain)
 		diag_errno(diag, "sandbox", NULL, -r, "Failed to make a layer for the sandbox");

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -444,18 +445,23 @@ static void test_kill(void **state)
 	rig_release(&rig);
 }
 
-static unsigned count_scratch(void)
+static unsigned count_names(const char *where, const char *prefix)
 {
-	char *path = xasprintf("%s/millrace/sandboxes", base_dir);
+	char *path = xasprintf("%s/millrace/%s", base_dir, where);
 	DIR *dir = opendir(path);
 	unsigned count = 0;
 
 	free(path);
 	assert_non_null(dir);
 	for (struct dirent *entry; (entry = readdir(dir));)
-		count += entry->d_name[0] != '.';
+		count += entry->d_name[0] != '.' && str_starts(entry->d_name, prefix);
 	closedir(dir);
 	return count;
+}
+
+static unsigned count_scratch(void)
+{
+	return count_names("sandboxes", "");
 }
 
 /* A process is killed while its sandbox runs: everything inside dies with it, and the next process cleans up. */
@@ -524,6 +530,60 @@ static void test_give_up(void **state)
 	diag_release(&diag);
 	sandbox_host_set_check(rig.host, NULL, NULL);
 	expect(&rig, true, "ls /i", "");
+	close(log_fd);
+	rig_release(&rig);
+}
+
+struct other_maker {
+	int lock_fd, left;
+};
+
+/* The other is done when we have looked some times; nothing was begun meanwhile. */
+static int let_go_at(void *data)
+{
+	struct other_maker *other = data;
+
+	if (other->lock_fd < 0)
+		return 0;
+	assert_int_equal(count_names("layers", "tmp."), 0);
+	if (--other->left == 0) {
+		close(other->lock_fd);
+		other->lock_fd = -1;
+	}
+	return 0;
+}
+
+/* Somebody else is writing out a whole tree: ours waits, can be cancelled meanwhile, and goes on afterwards. */
+static void test_wait_for_layer(void **state)
+{
+	_cleanup_free_ char *path = xasprintf("%s/millrace/layers/making", base_dir);
+	struct sandbox_spec spec = { .marked = marked, .marked_count = 2 };
+	struct diag diag = DIAG_INIT;
+	struct rig rig = { 0 };
+	struct other_maker other = { -1, 5 };
+	int left = 5, log_fd = open_log();
+
+	if (skipped)
+		skip();
+	assert_int_equal(sandbox_host_new(&rig.host, &(struct sandbox_host_options){ cas, false }, &diag), 0);
+	other.lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(other.lock_fd >= 0);
+	assert_int_equal(flock(other.lock_fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(sandbox_new(&rig.sandbox, rig.host, &spec, &diag), 0);
+	put_base(sandbox_tree(rig.sandbox));
+	for (unsigned i = 0; i < 40; i++) { /* far from every layer that is there */
+		_cleanup_free_ char *name = xasprintf("waiting-%u", i);
+
+		put(sandbox_tree(rig.sandbox), name, name, false);
+	}
+	assert_int_equal(sandbox_staged(rig.sandbox, &diag), 0);
+	put_sources(sandbox_tree(rig.sandbox));
+	sandbox_host_set_check(rig.host, stop_at, &left);
+	assert_int_equal(start(&rig, "true", true, log_fd, &diag), -ECANCELED);
+	diag_release(&diag);
+	sandbox_host_set_check(rig.host, let_go_at, &other);
+	assert_int_equal(start(&rig, "cat /waiting-7", true, log_fd, &diag), SANDBOX_SUCCESS);
+	assert_int_equal(other.lock_fd, -1);
 	close(log_fd);
 	rig_release(&rig);
 }
@@ -744,6 +804,7 @@ int main(void)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_sudden_death),
 		cmocka_unit_test(test_give_up),
+		cmocka_unit_test(test_wait_for_layer),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_layers),
 	};
