@@ -261,6 +261,18 @@ static void note_last_build(struct run *run, uint32_t element)
 		session_say(session, SESSION_MESSAGE_WARN, buf_text(&session->diag.message), NULL);
 }
 
+/* How long it took, for the next run's order.  What only copies takes no time worth knowing. */
+static void remember(struct run *run, const struct driver_job *job)
+{
+	const struct graph_element *e = &run->session->graph.elements[job->element];
+	enum session_history_job kind = job->queue == SCHED_FETCH ? HISTORY_FETCH : HISTORY_BUILD;
+
+	if (job->queue != SCHED_FETCH && (job->queue != SCHED_BUILD || !kinds_runs_commands(e)))
+		return;
+	session_history_add(&run->pipeline->plan->history, kind, run->session->graph.projects[e->project].name, e->full_name,
+			    driver_elapsed_us(run->driver) - job->started_us);
+}
+
 static void on_ended(void *data, const struct driver_job *job, enum driver_end end, const struct wire_result *result,
 		     const char *lost)
 {
@@ -274,6 +286,8 @@ static void on_ended(void *data, const struct driver_job *job, enum driver_end e
 		say_lost(run, job, end, lost);
 	if (job->queue == SCHED_BUILD && result && session->graph.elements[job->element].workspace)
 		note_last_build(run, job->element);
+	if (end == DRIVER_DONE)
+		remember(run, job);
 	if (end != DRIVER_FAILED)
 		return;
 	set_failure(run, job, result, lost);

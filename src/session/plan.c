@@ -57,16 +57,60 @@ static void break_ties(struct session_plan *plan, const struct session_ids *elem
 	free(ranked);
 }
 
-/* What unblocks most goes first.  How long an element takes nobody knows before it was built once; that commands take
- * longer than copying is certain. */
+struct guess {
+	uint32_t build_ms, fetch_ms;
+};
+
+/* What is not known takes as long as most do; if nothing is known, all take the same, and only the number of steps counts. */
+static struct guess make_guess(const struct session_history *history)
+{
+	enum { COMMANDS_MS = 1000 };
+	uint32_t median_ms = session_history_median(history, HISTORY_BUILD);
+
+	return (struct guess){ median_ms ? median_ms : COMMANDS_MS, session_history_median(history, HISTORY_FETCH) };
+}
+
+static uint32_t duration_ms(const struct session_plan *plan, const struct session *session, uint32_t id,
+			    const struct guess *guess)
+{
+	enum { COPYING_MS = 1 };
+	const struct graph_element *e = &session->graph.elements[id];
+	const char *project = session->graph.projects[e->project].name;
+	uint32_t sum_ms = 0, known_ms;
+
+	if (plan->needs[id] & SCHED_BIT(SCHED_FETCH)) {
+		known_ms = session_history_get(&plan->history, HISTORY_FETCH, project, e->full_name);
+		sum_ms += known_ms ? known_ms : guess->fetch_ms;
+	}
+	if (!(plan->needs[id] & SCHED_BIT(SCHED_BUILD)))
+		return sum_ms;
+	if (!kinds_runs_commands(e))
+		return sum_ms + COPYING_MS;
+	known_ms = session_history_get(&plan->history, HISTORY_BUILD, project, e->full_name);
+	return sum_ms + (known_ms ? known_ms : guess->build_ms);
+}
+
+static bool needs_anything(const struct session_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->graph.count; i++)
+		if (plan->needs[i])
+			return true;
+	return false;
+}
+
+/* What unblocks most goes first: the longest way to the end, by what earlier runs took. */
 static void weigh(struct session_plan *plan, const struct session *session)
 {
-	enum { COPYING = 1, COMMANDS = 1000 };
-	uint32_t *durations = ARENA_ARRAY(&plan->arena, uint32_t, plan->graph.count + 1u);
+	uint32_t *durations;
+	struct guess guess;
 
+	if (!needs_anything(plan))
+		return;
+	session_history_open(&plan->history, cas_cachedir_fd(session->cas));
+	guess = make_guess(&plan->history);
+	durations = ARENA_ARRAY(&plan->arena, uint32_t, plan->graph.count + 1u);
 	for (uint32_t i = 0; i < plan->graph.count; i++)
-		if (plan->needs[i] & SCHED_BIT(SCHED_BUILD))
-			durations[i] = kinds_runs_commands(&session->graph.elements[i]) ? COMMANDS : COPYING;
+		durations[i] = duration_ms(plan, session, i, &guess);
 	sched_weigh(&plan->graph, durations, plan->weights);
 }
 
@@ -74,7 +118,7 @@ void session_plan_init(struct session_plan *plan, const struct session *session)
 {
 	const struct graph *graph = &session->graph;
 
-	*plan = (struct session_plan){ .graph = { .count = graph->element_count } };
+	*plan = (struct session_plan){ .graph = { .count = graph->element_count }, .history = { .fd = -1 } };
 	make_edges(plan, graph, GRAPH_BUILD, &plan->graph.build_start, &plan->graph.build_deps);
 	make_edges(plan, graph, GRAPH_RUNTIME, &plan->graph.run_start, &plan->graph.run_deps);
 	plan->graph.needs = plan->needs = ARENA_ARRAY(&plan->arena, uint8_t, graph->element_count + 1u);
@@ -135,5 +179,6 @@ void session_plan_fetch(struct session_plan *plan, const struct session *session
 
 void session_plan_release(struct session_plan *plan)
 {
+	session_history_release(&plan->history);
 	arena_release(&plan->arena);
 }

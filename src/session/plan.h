@@ -6,6 +6,7 @@
 #define SESSION_PLAN_H
 
 #include "sched/sched.h"
+#include "session/history.h"
 #include "session/session_internal.h"
 
 /* All arrays live in one arena, owned by the plan. */
@@ -14,6 +15,7 @@ struct session_plan {
 	struct sched_graph graph;
 	uint8_t *needs, *flags; /* the scheduler reads them through graph; changeable until sched_new */
 	uint32_t *weights;
+	struct session_history history; /* open for `build`, if there is something to build */
 };
 
 /* Edges of the whole graph; every element outside the plan, needing nothing. */
