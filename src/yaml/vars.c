@@ -13,7 +13,7 @@ enum mark { OPEN, ON_PATH, DONE };
 
 struct frame {
 	uint32_t slot;
-	size_t at; /* how far its definition was scanned */
+	size_t at; /* how far its definition was scanned: bytes, or references if it is the base's */
 };
 
 /* One run of resolving. */
@@ -60,6 +60,34 @@ int yaml_vars_subst(const struct yaml_vars *vars, const char *text, size_t len, 
 	return 0;
 }
 
+/* Is the slot's definition the base's, whose references are known? */
+static bool is_of_base(const struct yaml_vars *vars, uint32_t slot)
+{
+	return slot < vars->base->map->count && vars->definitions[slot] == vars->base->definitions[slot];
+}
+
+/* yaml_vars_subst of a definition of the base. */
+static int subst_of_base(const struct yaml_vars *vars, uint32_t slot, struct buf *out, size_t *left)
+{
+	const struct yaml_vars_base *base = vars->base;
+	const struct yaml_node *node = base->definitions[slot];
+	size_t done = 0;
+
+	for (uint32_t i = base->refs_from[slot]; i < base->refs_from[slot + 1]; i++) {
+		const struct yaml_var_ref *ref = &base->refs[i];
+		const struct yaml_var *value = &vars->values[ref->slot];
+
+		if (!value->text || value->text_len > *left)
+			return -EINVAL;
+		*left -= value->text_len;
+		buf_add(out, node->text + done, ref->at - done);
+		buf_add(out, value->text, value->text_len);
+		done = ref->at + ref->len_bytes;
+	}
+	buf_add(out, node->text + done, node->count - done);
+	return 0;
+}
+
 static void push(struct resolve *rs, uint32_t slot)
 {
 	rs->stack = util_grow(rs->stack, &rs->stack_cap, rs->depth + 1, sizeof(*rs->stack));
@@ -77,7 +105,9 @@ static bool finish(struct resolve *rs, uint32_t slot)
 	value->text_len = node->count;
 	if (node->flags & YAML_HAS_REF) {
 		buf_clear(&rs->text);
-		if (yaml_vars_subst(rs->vars, node->text, node->count, &rs->text, &rs->left) < 0)
+		if ((is_of_base(rs->vars, slot) ?
+			     subst_of_base(rs->vars, slot, &rs->text, &rs->left) :
+			     yaml_vars_subst(rs->vars, node->text, node->count, &rs->text, &rs->left)) < 0)
 			return false;
 		value->text = arena_strndup(rs->arena, buf_text(&rs->text), rs->text.len);
 		value->text_len = (uint32_t)rs->text.len;
@@ -87,22 +117,40 @@ static bool finish(struct resolve *rs, uint32_t slot)
 	return true;
 }
 
+/* The next slot that the one of this frame refers to; false: there is none. */
+static bool next_used(const struct yaml_vars *vars, struct frame *frame, uint32_t *ret)
+{
+	const struct yaml_vars_base *base = vars->base;
+	const struct yaml_node *node = vars->definitions[frame->slot];
+	const char *name;
+	size_t name_len;
+
+	if (is_of_base(vars, frame->slot)) {
+		uint32_t from = base->refs_from[frame->slot];
+
+		if (frame->at == base->refs_from[frame->slot + 1] - from)
+			return false;
+		*ret = base->refs[from + frame->at++].slot;
+		return true;
+	}
+	if (!yaml_next_ref(node->text, node->count, &frame->at, &name, &name_len))
+		return false;
+	*ret = yaml_vars_slot(vars, name, name_len);
+	frame->at += name_len + 3;
+	return true;
+}
+
 /* Goes on with the slot on top of the stack: to a slot it needs first, or to its end.  False: no way to resolve it. */
 static bool step(struct resolve *rs)
 {
 	struct frame *frame = &rs->stack[rs->depth - 1];
-	const struct yaml_node *node = rs->vars->definitions[frame->slot];
-	const char *name;
-	size_t name_len;
+	uint32_t slot;
 
-	while (yaml_next_ref(node->text, node->count, &frame->at, &name, &name_len)) {
-		uint32_t slot = yaml_vars_slot(rs->vars, name, name_len);
-
+	while (next_used(rs->vars, frame, &slot)) {
 		if (slot == STRMAP_NONE || !rs->vars->definitions[slot] || rs->marks[slot] == ON_PATH)
 			return false;
 		if (rs->marks[slot] == DONE && !rs->values[slot].text)
 			return false; /* given up already */
-		frame->at += name_len + 3;
 		if (rs->marks[slot] == OPEN) {
 			push(rs, slot);
 			return true;
@@ -160,43 +208,43 @@ static uint32_t add_slot(struct yaml_vars_base *base, const char *name, size_t l
 	return base->count++;
 }
 
-struct use { /* `user` refers to `used` */
-	uint32_t used, user;
-};
-
 /* Numbers all names, defined ones first, and collects who refers to whom. */
-static struct use *number_names(struct yaml_vars_base *base, size_t *ret_count)
+static void number_names(struct yaml_vars_base *base)
 {
-	struct use *uses = NULL;
 	size_t cap = 0, count = 0, slots_cap = 0, name_len;
 	const char *name;
 
+	base->refs_from = xreallocarray(NULL, base->map->count + (size_t)1, sizeof(*base->refs_from));
 	for (uint32_t i = 0; i < base->map->count; i++)
 		add_slot(base, base->map->entries[i].key, base->map->entries[i].key_len, &slots_cap);
 	for (uint32_t i = 0; i < base->map->count; i++) {
 		const struct yaml_node *node = base->map->entries[i].value;
 
+		base->refs_from[i] = (uint32_t)count;
 		for (size_t at = 0; yaml_next_ref(node->text, node->count, &at, &name, &name_len); at += name_len + 3) {
-			uses = util_grow(uses, &cap, count + 1, sizeof(*uses));
-			uses[count++] = (struct use){ add_slot(base, name, name_len, &slots_cap), i };
+			base->refs = util_grow(base->refs, &cap, count + 1, sizeof(*base->refs));
+			base->refs[count++] = (struct yaml_var_ref){
+				.at = (uint32_t)at, .len_bytes = (uint32_t)name_len + 3,
+				.slot = add_slot(base, name, name_len, &slots_cap) };
 		}
 	}
-	*ret_count = count;
-	return uses;
+	base->refs_from[base->map->count] = (uint32_t)count;
 }
 
-/* uses, grouped by the slot that is used. */
-static void index_users(struct yaml_vars_base *base, const struct use *uses, size_t count)
+/* References, grouped by the slot that is used. */
+static void index_users(struct yaml_vars_base *base)
 {
+	uint32_t count = base->refs_from[base->map->count];
 	uint32_t *from = ARENA_ARRAY(base->arena, uint32_t, base->count + 2);
 
-	base->users = ARENA_ARRAY(base->arena, uint32_t, count + 1);
-	for (size_t i = 0; i < count; i++)
-		from[uses[i].used + 2]++;
+	base->users = ARENA_ARRAY(base->arena, uint32_t, count + (size_t)1);
+	for (uint32_t i = 0; i < count; i++)
+		from[base->refs[i].slot + 2]++;
 	for (uint32_t s = 0; s < base->count; s++)
 		from[s + 2] += from[s + 1];
-	for (size_t i = 0; i < count; i++)
-		base->users[from[uses[i].used + 1]++] = uses[i].user;
+	for (uint32_t user = 0; user < base->map->count; user++)
+		for (uint32_t i = base->refs_from[user]; i < base->refs_from[user + 1]; i++)
+			base->users[from[base->refs[i].slot + 1]++] = user;
 	base->users_from = from;
 }
 
@@ -235,8 +283,6 @@ int yaml_vars_base_new(struct arena *arena, const struct yaml_node *map, struct 
 		       struct diag *diag)
 {
 	struct yaml_vars_base *base;
-	struct use *uses;
-	size_t use_count;
 	int r = check_scalars(map, diag);
 
 	if (r < 0)
@@ -244,14 +290,13 @@ int yaml_vars_base_new(struct arena *arena, const struct yaml_node *map, struct 
 	base = xcalloc(1, sizeof(*base));
 	base->arena = arena;
 	base->map = map;
-	uses = number_names(base, &use_count);
+	number_names(base);
 	base->words = base->count / 64 + 1;
 	base->none_changed = ARENA_ARRAY(arena, uint64_t, base->words);
 	base->definitions = ARENA_ARRAY(arena, const struct yaml_node *, base->count + 1);
 	for (uint32_t i = 0; i < map->count; i++)
 		base->definitions[i] = map->entries[i].value;
-	index_users(base, uses, use_count);
-	free(uses);
+	index_users(base);
 	sort_names(base);
 	resolve_base(base);
 	*ret = base;
@@ -264,6 +309,8 @@ void yaml_vars_base_free(struct yaml_vars_base *base)
 		return;
 	strmap_release(&base->names);
 	free(base->values);
+	free(base->refs);
+	free(base->refs_from);
 	free(base->prepared);
 	free(base);
 }
@@ -495,18 +542,37 @@ static uint32_t *own_slots(const struct yaml_vars *vars, struct arena *arena, ui
 	return slots;
 }
 
+/* The first of the base's sorted slots from `low` on that comes behind slot `own`. */
+static uint32_t behind(const struct yaml_vars *vars, uint32_t low, uint32_t own)
+{
+	const struct yaml_vars_base *base = vars->base;
+	uint32_t high = base->sorted_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (by_name(&base->sorted[middle], &own, (void *)(uintptr_t)vars->values) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 const struct yaml_var *yaml_vars_sorted(const struct yaml_vars *vars, struct arena *arena, uint32_t *ret_count)
 {
 	const struct yaml_vars_base *base = vars->base;
-	uint32_t own_count, n = 0, i = 0, k = 0;
+	uint32_t own_count = 0, n = 0, i = 0, k = 0;
 	uint32_t *own = own_slots(vars, arena, &own_count);
 	struct yaml_var *all = ARENA_ARRAY(arena, struct yaml_var, base->sorted_count + own_count + 1);
 
-	while (i < base->sorted_count || k < own_count) {
-		bool take_base = k == own_count ||
-				 (i < base->sorted_count &&
-				  by_name(&base->sorted[i], &own[k], (void *)(uintptr_t)vars->values) < 0);
-		all[n++] = vars->values[take_base ? base->sorted[i++] : own[k++]];
+	for (; k <= own_count; k++) {
+		uint32_t end = k < own_count ? behind(vars, i, own[k]) : base->sorted_count;
+
+		while (i < end)
+			all[n++] = vars->values[base->sorted[i++]];
+		if (k < own_count)
+			all[n++] = vars->values[own[k]];
 	}
 	*ret_count = n;
 	return all;

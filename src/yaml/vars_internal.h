@@ -11,12 +11,20 @@ struct prepared {
 	const uint64_t *uses;
 };
 
+/* %{name} at byte `at` of a text. */
+struct yaml_var_ref {
+	uint32_t at, len_bytes, slot;
+};
+
 struct yaml_vars_base {
 	struct arena *arena;
 	const struct yaml_node *map;
 	struct strmap names;     /* name -> slot; slots follow the map's order, names that are only referred to come last */
 	struct yaml_var *values; /* text is NULL while it cannot be resolved */
 	const struct yaml_node **definitions;
+	/* What definition s refers to, in its text's order: refs[refs_from[s]] to refs[refs_from[s + 1] - 1]. */
+	struct yaml_var_ref *refs;
+	uint32_t *refs_from;
 	uint32_t count, words;   /* slots, and 64-bit words of a set of slots */
 	uint32_t *users_from;    /* slot -> where its users begin in `users`; count + 1 numbers */
 	uint32_t *users;         /* slots whose definition refers to it */
