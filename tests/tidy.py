@@ -38,6 +38,7 @@ DOORS = {
     "workers": {"pool.h", "worker.h"},
     "kinds": None,
     "cas": None,
+    "artifacts": {"artifacts.h", "care.h"},
     "session": {"session.h", "request.h", "frontend.h"},
     "sources": None,
 }

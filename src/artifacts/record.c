@@ -1,5 +1,6 @@
 /* Source records: see artifacts.h.  The message is { int32 version = 1; Digest files = 2; }, version never set. */
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "artifacts/artifacts.h"
@@ -44,8 +45,17 @@ int source_record_read(struct cas *cas, const char *kind, const struct key *key,
 {
 	_cleanup_free_ char *path = record_path(kind, key);
 	_cleanup_buf_ struct buf bytes = BUF_INIT;
-	int r = fs_read_file(&bytes, cas_cachedir_fd(cas), path, SOURCE_PROTO_MAX);
+	_cleanup_close_ int fd = openat(cas_cachedir_fd(cas), path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+	int r;
 
+	if (fd < 0)
+		return errno == ENOTDIR || errno == ELOOP ? -ENOENT : -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -ENOENT;
+	if (cas_should_touch(cas, &st))
+		(void)!futimens(fd, NULL);
+	r = fs_read_fd(&bytes, fd, SOURCE_PROTO_MAX);
 	if (r == 0)
 		r = source_decode(ret, bytes.data, bytes.len);
 	if (r == -EBADMSG || r == -EFBIG) {

@@ -12,8 +12,6 @@
 #include "base/fs.h"
 #include "base/glob.h"
 
-enum { TOUCH_GRAIN_S = 1800 };
-
 static const char REFS[] = "artifacts/refs";
 
 void artifact_name(struct buf *ret, const char *project, const char *normal, const char *key_hex)
@@ -61,7 +59,7 @@ static int open_record(struct cas *cas, const char *name, char **path, int *ret)
 		return errno == ENOTDIR || errno == ELOOP ? -ENOENT : -errno;
 	if (fstat(*ret, &st) < 0 || !S_ISREG(st.st_mode))
 		return -ENOENT;
-	if (st.st_mtime < time(NULL) - TOUCH_GRAIN_S)
+	if (cas_should_touch(cas, &st))
 		(void)!futimens(*ret, NULL);
 	return 0;
 }

@@ -4,9 +4,10 @@
  *
  *     <cachedir>/cas/objects/xx/yyyy...   one blob per file, named by its SHA-256 (2 + 62 hex digits), mode 0444
  *     <cachedir>/cas/tmp/                 blobs being written; renamed into objects/ when complete
- *     <cachedir>/cas/disk_usage           the peer daemon's own count; never read or written here
+ *     <cachedir>/cas/disk_usage           the peer daemon's own count; never read, and removed where it would be wrong
  *     <cachedir>/millrace/cas/            what is ours: session markers (crash recovery)
  *     <cachedir>/millrace/whole           what was found whole in earlier runs
+ *     <cachedir>/millrace/usage           our count of bytes, shared by all sessions (usage.c)
  *
  * Trees are REAPI Directory messages (build/bazel/remote/execution/v2/remote_execution.proto) in canonical form, stored
  * as blobs.  Everything read back is checked: a blob whose bytes do not have its name is removed and reported as missing,
@@ -18,7 +19,9 @@
  * (cas_session_begin).
  *
  * An object's mtime is the expiry clock of both tools: every object used is touched, unless that was done less than an
- * hour before this session began (so whoever expires objects must spare the last hour before the oldest live session).
+ * hour before this session began (with a quota: at all before it began; but objects of what was found whole in an earlier
+ * run count as used with the record that names them).  A session's marker says from when on what was
+ * used is its own; whoever expires objects spares that of all live sessions (cas/care.h).
  * Removing an object changes its directory, and that is how others see it: nobody may remove one in any other way.
  *
  * A struct cas may be opened before a fork and used by both sides: it holds directory descriptors and caches, no locks
@@ -57,12 +60,44 @@ const char *cas_cachedir(const struct cas *cas);
  * they began, dropping broken ones; check_ref is then called for each file younger than that below artifacts/refs,
  * source_protos and elementsources (path relative to cachedir) and returns false if the file should be dropped.
  * Returns the number of files dropped (mostly 0).  check_ref may be NULL: those files are then checked to be non-empty.
- * Objects touched after this moment count as used by this session. */
+ * What was used since the store was opened counts as used by this session: nobody expires it. */
 int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char *path, const char *bytes, size_t len),
 		      void *data, struct diag *diag);
 /* Makes all that was written durable, then removes the marker.  In a child process of its own if background is set, so
  * that the caller can exit at once. */
 void cas_session_end(struct cas *cas, bool background);
+
+/* ---- how much may be in it ---- */
+
+#define CAS_QUOTA_INFINITE INT64_MAX
+struct cas_limits {
+	int64_t quota_bytes;    /* of all objects and layers together; CAS_QUOTA_INFINITE: as many as the disk holds */
+	int64_t reserved_bytes; /* of the disk, never to be filled */
+	double low_watermark;   /* 0 .. 1: down to that part of the quota it is emptied when it is full */
+};
+/* Says how much may be stored; without it, no limit.  To be called before anything is looked up: with a quota every object
+ * used is touched, however recently that was done, so that it is known exactly what was used last. */
+void cas_set_limits(struct cas *cas, const struct cas_limits *limits);
+/* make_room is called before an object is stored for which there is no room, in whatever process does that; it should
+ * remove what is not needed until need_bytes more fit (cas_lacking), and returns <0 if it could not be done.  Without it, or if
+ * there is no room afterwards, storing fails with -EDQUOT. */
+void cas_on_full(struct cas *cas, int (*make_room)(void *data, struct cas *cas, int64_t need_bytes), void *data);
+/* How many bytes of objects have to go so that need_bytes more fit within the limits; 0 or less: none, there is room.
+ * Layers are not counted: they may be there if there is room for them. */
+int64_t cas_lacking(struct cas *cas, int64_t need_bytes);
+/* To how many bytes of objects and layers an expiry should come down: the low watermark, need_bytes more included. */
+int64_t cas_low_bytes(struct cas *cas, int64_t need_bytes);
+/* What is known of the bytes of objects and of layers; false if they were not counted within the last hour.  After
+ * cas_session_begin. */
+bool cas_usage(const struct cas *cas, int64_t *objects_bytes, int64_t *layers_bytes);
+/* What a count found; negative: leave as it is.  And what was added (or removed) since, of layers. */
+void cas_counted(struct cas *cas, int64_t objects_bytes, int64_t layers_bytes);
+void cas_add_layers(struct cas *cas, int64_t bytes);
+/* Has something not been stored for want of room, by this process, since this was asked last?  text (may be NULL) then gets a
+ * sentence with numbers. */
+bool cas_was_full(struct cas *cas, struct buf *text);
+/* Whoever reads a record that st describes should touch it. */
+bool cas_should_touch(const struct cas *cas, const struct stat *st);
 
 /* Is the blob there, with the right size?  1 or 0; touches it.  (Memory of this process answers for objects seen before
  * in this session, but not after cas_forget.) */

@@ -51,7 +51,17 @@ struct cas {
 	int millrace_fd;         /* <cachedir>/millrace/cas, -1 until a session begins */
 	int marker_fd;           /* of this session, locked; -1 */
 	char *marker;            /* its name below millrace_fd */
-	int64_t start_s;         /* CLOCK_REALTIME when opened or when the session began */
+	off_t since_at;          /* where its second line begins */
+	int64_t start_ns, start_s; /* when opened, by the clock that stamps files */
+	int64_t grain_ns;        /* what was used so shortly before start_ns is not touched again */
+	struct cas_limits limits;
+	struct usage *usage;     /* shared with all sessions; NULL before one begins */
+	int64_t unasked_bytes;   /* stored since the disk was asked for its room */
+	int (*make_room)(void *data, struct cas *cas, int64_t need_bytes);
+	void *make_room_data;
+	bool making_room, was_full, quiet; /* quiet: nothing is touched by looking at it */
+	int64_t gave_up_us;      /* when room could not be made */
+	int64_t trimmed_bytes;   /* what layers took after room was made the last time */
 	uint32_t temp_count;     /* names in cas/tmp */
 	uint32_t temp_random;
 	bool mode_sure;          /* temporaries get mode 0444 as they are made */
@@ -64,6 +74,28 @@ struct cas {
 	struct hashmap directories; /* struct cas_directory, in arena */
 	struct arena arena;
 };
+
+/* --- usage.c --- */
+#define GRAIN_NS (TOUCH_GRAIN_S * (int64_t)1000000000)
+/* The clock that stamps files: it ticks less often than CLOCK_REALTIME, and a file written after that may look older. */
+int64_t cas_now_ns(void);
+int64_t cas_time_ns(const struct timespec *time);
+void usage_open(struct cas *cas);
+void usage_close(struct cas *cas);
+/* The count may be wrong. */
+void cas_distrust(struct cas *cas);
+/* An object came or went. */
+void usage_add(struct cas *cas, int64_t bytes);
+/* 0 if there is room for so many bytes, made if need be; -EDQUOT. */
+int cas_make_room(struct cas *cas, int64_t need_bytes);
+/* Hands the result of a write on, and remembers if it says that the disk is full. */
+int cas_check_space(struct cas *cas, int result);
+/* Touches an object in use, if that was not done lately.  False if it is not there any more. */
+bool cas_touch(struct cas *cas, const char *name, const struct stat *st);
+
+/* --- session.c --- */
+/* Calls fn for each marker of a live session with the time (nanoseconds) since when what was used is its own. */
+void cas_live_sessions(struct cas *cas, void (*fn)(void *data, int64_t since_ns), void *data);
 
 /* "xx/yyyy..." below objects/. */
 enum { OBJECT_NAME_BYTES = 2 + 1 + 62 + 1 };

@@ -93,7 +93,9 @@ static int move_file(struct cas *cas, int dirfd, const char *name, int fd, const
 	r = cas_has(cas, ret);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = cas_make_bucket(cas, ret->hash);
+	r = cas_make_room(cas, ret->size_bytes);
+	if (r == 0)
+		r = cas_make_bucket(cas, ret->hash);
 	if (r < 0)
 		return r;
 	if (fchmod(fd, 0444) < 0 || futimens(fd, NULL) < 0)
@@ -102,6 +104,7 @@ static int move_file(struct cas *cas, int dirfd, const char *name, int fd, const
 	if (renameat(dirfd, name, cas->objects_fd, object) < 0)
 		return errno == EXDEV ? 1 : -errno;
 	cas_saw(cas, ret);
+	usage_add(cas, ret->size_bytes);
 	return 0;
 }
 

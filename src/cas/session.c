@@ -1,7 +1,8 @@
 /* Markers of sessions that write, and what is done about those that a power cut left behind.
  *
- * <cachedir>/millrace/cas/session-<random>: one line with the boot id of the machine, locked (flock) by the session's
- * processes; its mtime is when the session began.  Nothing is synced while the session runs.  At its end everything is
+ * <cachedir>/millrace/cas/session-<random>: one line with the boot id of the machine, one with the time (nanoseconds, 20
+ * digits) since when what was used is this session's, locked (flock) by the session's processes; its mtime is when the session
+ * began.  Nothing is synced while the session runs.  At its end everything is
  * synced at once and the marker goes.
  *
  * A marker whose lock is free belonged to a session that is over.  If the machine has not been restarted since, the page
@@ -12,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +26,10 @@
 #include "base/fs.h"
 #include "cas/cas_internal.h"
 
-enum { SLACK_S = 600, REF_MAX = 64 << 20, BOOT_ID_MAX = 64 };
+enum { SLACK_S = 600, REF_MAX = 64 << 20, BOOT_ID_MAX = 64, MARKER_MAX = 128, SINCE_BYTES = 21 };
 
 static const char MARKER[] = "session-";
+static const char OVER[] = "09223372036854775807"; /* since the end of time */
 static const char *const RECORD_DIRS[] = { "artifacts/refs", "source_protos", "elementsources" };
 
 static void boot_id(struct buf *ret)
@@ -140,7 +143,7 @@ static int check_marker(void *data, int dirfd, const char *name)
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
 		return 0;
 	boot_id(&now);
-	if (fs_read_fd(&then, fd, BOOT_ID_MAX) == 0 && str_eq(buf_text(&now), buf_text(&then)))
+	if (fs_read_fd(&then, fd, MARKER_MAX) == 0 && str_starts(buf_text(&then), buf_text(&now)))
 		return 0;
 	/* also one that was cut to nothing: it was not synced either */
 	recovery->since_s = recovery->needed ? MIN(recovery->since_s, (int64_t)st.st_mtime) : (int64_t)st.st_mtime;
@@ -178,6 +181,8 @@ static int write_marker(struct cas *cas)
 	_cleanup_buf_ struct buf boot = BUF_INIT;
 
 	boot_id(&boot);
+	cas->since_at = (off_t)boot.len;
+	buf_printf(&boot, "%020" PRId64 "\n", cas->start_ns - 2 * cas->grain_ns);
 	for (unsigned tries = 0; tries < 100; tries++) {
 		_cleanup_close_ int fd = -1;
 		struct stat st;
@@ -196,6 +201,42 @@ static int write_marker(struct cas *cas)
 		return r;
 	}
 	return -EBUSY;
+}
+
+struct live {
+	struct cas *cas;
+	void (*fn)(void *data, int64_t since_ns);
+	void *data;
+};
+
+static int look_at_live(void *data, int dirfd, const char *name)
+{
+	struct live *live = data;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_close_ int fd = -1;
+	const char *line;
+	struct stat st;
+	int64_t since_ns;
+
+	if (!str_starts(name, MARKER))
+		return 0;
+	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	/* One that is being written, or of an older version: it began at the latest when its file was made. */
+	since_ns = cas_time_ns(&st.st_mtim) - 2 * GRAIN_NS;
+	line = fs_read_fd(&text, fd, MARKER_MAX) == 0 ? strchr(buf_text(&text), '\n') : NULL;
+	if (line && strlen(line + 1) == SINCE_BYTES)
+		since_ns = strtoll(line + 1, NULL, 10);
+	live->fn(live->data, since_ns);
+	return 0;
+}
+
+void cas_live_sessions(struct cas *cas, void (*fn)(void *data, int64_t since_ns), void *data)
+{
+	struct live live = { cas, fn, data };
+
+	for_each_name(cas->root_fd, "millrace/cas", look_at_live, &live);
 }
 
 int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char *path, const char *bytes, size_t len),
@@ -226,7 +267,11 @@ int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char 
 		r = for_each_name(cas->root_fd, "cas/tmp", remove_temp, &day_ago_s);
 	if (r == 0)
 		r = write_marker(cas);
-	cas->start_s = time(NULL);
+	if (r == 0) {
+		usage_open(cas);
+		if (recovery.needed)
+			cas_distrust(cas);
+	}
 	buf_release(&recovery.path);
 	if (r < 0) {
 		diag_errno(diag, "cas", "cache-directory", -r, "Cannot write in the cache directory %s", cas->root);
@@ -252,6 +297,8 @@ void cas_session_end(struct cas *cas, bool background)
 
 	if (cas->marker_fd < 0)
 		return;
+	/* What it used may be expired from now on; that it is synced may take a while. */
+	(void)!pwrite(cas->marker_fd, OVER, SINCE_BYTES - 1, cas->since_at);
 	pid = background ? fork() : -1;
 	if (pid < 0) {
 		sync_and_remove(cas);

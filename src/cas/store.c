@@ -39,7 +39,10 @@ int cas_new(struct cas **ret, const char *cachedir, struct diag *diag)
 
 	cas->root = xstrdup(cachedir);
 	cas->objects_fd = cas->tmp_fd = cas->millrace_fd = cas->marker_fd = -1;
-	cas->start_s = time(NULL);
+	cas->limits = (struct cas_limits){ .quota_bytes = CAS_QUOTA_INFINITE };
+	cas->start_ns = cas_now_ns();
+	cas->start_s = cas->start_ns / 1000000000;
+	cas->grain_ns = GRAIN_NS;
 	if (getrandom(&cas->temp_random, sizeof cas->temp_random, GRND_NONBLOCK) < 0)
 		cas->temp_random = (uint32_t)getpid();
 	cas->root_fd = r = open_dir(AT_FDCWD, cachedir);
@@ -65,6 +68,7 @@ void cas_free(struct cas *cas)
 	close_fd(cas->millrace_fd);
 	close_fd(cas->marker_fd);
 	close_fd(cas->root_fd);
+	usage_close(cas);
 	hashmap_release(&cas->present);
 	hashmap_release(&cas->complete);
 	arena_release(&cas->complete_arena);
@@ -121,7 +125,8 @@ void cas_drop(struct cas *cas, const struct digest *digest)
 	struct hashmap_slot *slot = hashmap_get(&cas->present, digest->hash);
 
 	cas_object_name(name, digest->hash);
-	unlinkat(cas->objects_fd, name, 0);
+	if (unlinkat(cas->objects_fd, name, 0) == 0)
+		usage_add(cas, -digest->size_bytes);
 	if (slot)
 		slot->value = NULL;
 	/* trees thought complete may hold it */
@@ -145,9 +150,7 @@ int cas_has(struct cas *cas, const struct digest *digest)
 			cas_drop(cas, digest);
 		return 0;
 	}
-	/* Nobody expires by the minute; a grain saves a write of the inode for each object of each session. */
-	if (st.st_mtime < cas->start_s - TOUCH_GRAIN_S &&
-	    utimensat(cas->objects_fd, name, NULL, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+	if (!cas_touch(cas, name, &st))
 		return 0;
 	cas_saw(cas, digest);
 	return 1;
@@ -161,6 +164,11 @@ int cas_object_fd(struct cas *cas, const struct digest *digest)
 
 	cas_object_name(name, digest->hash);
 	fd = openat(cas->objects_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	if (fd < 0 && errno == ENOENT && seen(cas, digest)) {
+		/* Someone's expiry may have it in hand: it looks once more and puts back what was touched meanwhile. */
+		usleep(2000);
+		fd = openat(cas->objects_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	}
 	if (fd < 0)
 		return errno == ELOOP ? -ENOENT : -errno;
 	if (fstat(fd, &st) < 0)
@@ -172,8 +180,7 @@ int cas_object_fd(struct cas *cas, const struct digest *digest)
 		return -ENOENT;
 	}
 	if (!seen(cas, digest)) {
-		if (st.st_mtime < cas->start_s - TOUCH_GRAIN_S)
-			(void)!utimensat(cas->objects_fd, name, NULL, AT_SYMLINK_NOFOLLOW);
+		cas_touch(cas, name, &st);
 		cas_saw(cas, digest);
 	}
 	return steal_fd(&fd);
@@ -283,10 +290,10 @@ int cas_temp(struct cas *cas, char ret[TEMP_NAME_BYTES])
 int cas_temp_commit(struct cas *cas, const char *temp, const struct digest *digest)
 {
 	char name[OBJECT_NAME_BYTES];
-	int r = 0;
+	int r = cas_make_room(cas, digest->size_bytes);
 
 	cas_object_name(name, digest->hash);
-	if (renameat(cas->tmp_fd, temp, cas->objects_fd, name) < 0) {
+	if (r == 0 && renameat(cas->tmp_fd, temp, cas->objects_fd, name) < 0) {
 		r = -errno;
 		if (r == -ENOENT) { /* the first of its bucket, or the bucket was removed meanwhile */
 			cas->made[digest->hash[0]] = false;
@@ -299,6 +306,8 @@ int cas_temp_commit(struct cas *cas, const char *temp, const struct digest *dige
 		unlinkat(cas->tmp_fd, temp, 0);
 	else
 		cas_saw(cas, digest);
+	if (r == 0)
+		usage_add(cas, digest->size_bytes);
 	return r;
 }
 
@@ -326,7 +335,7 @@ int cas_put_known(struct cas *cas, const void *data, size_t len, const struct di
 	fd = cas_temp(cas, temp);
 	if (fd < 0)
 		return fd;
-	r = fs_write_all(fd, data, len);
+	r = cas_check_space(cas, fs_write_all(fd, data, len));
 	if (r == 0)
 		r = finish_mode(cas, fd);
 	if (r < 0) {
@@ -375,7 +384,7 @@ int cas_writer_new(struct cas_writer **ret, struct cas *cas)
 int cas_writer_add(struct cas_writer *writer, const void *data, size_t len)
 {
 	digest_stream_add(writer->stream, data, len);
-	return fs_write_all(writer->fd, data, len);
+	return cas_check_space(writer->cas, fs_write_all(writer->fd, data, len));
 }
 
 void cas_writer_free(struct cas_writer *writer)

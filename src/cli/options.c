@@ -108,6 +108,8 @@ static const struct cli_option main_options[] = {
 	{ .name = "--jobs", .kind = CLI_INT, .minimum = 0, .dest = GLOBAL(jobs), .ours = true,
 	  .help = "How many processes all builds together may use: one budget from which their makes draw (default: the "
 		  "processors; 0: each for itself)" },
+	{ .name = "--layers", .kind = CLI_TEXT, .metavar = "SIZE", .dest = GLOBAL(layers), .ours = true, .shown_default = "20G",
+	  .help = "How much of the disk (12G, 5%) the trees written out for sandboxes may take, half of the quota at most" },
 	{ .name = "--stats", .kind = CLI_FLAG, .dest = GLOBAL(stats), .ours = true,
 	  .help = "Say at the end where the time went, worker by worker" },
 	{ 0 },
@@ -430,14 +432,34 @@ static const char artifact_description[] =
 	"- `**.bst` (all elements)\n"
 	"- `myproject/**` (all artifacts of myproject)";
 
+static const struct cli_option du_options[] = {
+	{ .name = "--long", .short_name = "-l", .kind = CLI_FLAG, .dest = REQUEST(long_listing),
+	  .help = "A line for each artifact, not for each element" },
+	{ 0 }
+};
+static const struct cli_option gc_options[] = {
+	{ .name = "--dry-run", .short_name = "-n", .kind = CLI_FLAG, .dest = REQUEST(dry_run),
+	  .help = "Only say what would be removed" },
+	{ 0 }
+};
+
 static const struct cli_command cache_commands[] = {
 	{ .name = "du", .id = SESSION_CACHE_DU, .ours = true, .summary = "Show what the cache is filled with",
-	  .description = "Show how much of the cache each element takes", .options = no_options },
+	  .description = "Show what the cache is filled with, element by element, the one used last first\n\n"
+			 "SIZE is what its artifacts name in all, OWN what would be free without them: what nothing else names. "
+			 "What `cache gc` would remove now is marked.",
+	  .options = du_options, .built = true },
 	{ .name = "fsck", .id = SESSION_CACHE_FSCK, .ours = true, .summary = "Verify the cache",
-	  .description = "Verify every object of the cache and drop the broken ones", .options = no_options },
+	  .description = "Read every object of the cache and drop those that are not what their name says; then drop the "
+			 "artifacts and sources of which something is missing, so that they are made again\n\n"
+			 "Exits with 1 if something was dropped.",
+	  .options = no_options, .built = true },
 	{ .name = "gc", .id = SESSION_CACHE_GC, .ours = true, .summary = "Make room in the cache",
-	  .description = "Remove what was not used for longest until the cache is within its quota",
-	  .options = no_options },
+	  .description = "Remove layers, then the artifacts and sources that were not used for longest, until the cache is "
+			 "at its low watermark; and every object that nothing names any more\n\n"
+			 "Nothing goes that a running session uses, be it one of bst. Builds do the same by themselves when the "
+			 "quota of the user configuration is used up.",
+	  .options = gc_options, .built = true },
 	{ 0 },
 };
 
@@ -473,7 +495,7 @@ static const struct cli_command main_commands[] = {
 			 "What these need to be built is built as well.",
 	  .options = build_options, .arguments = elements_argument, .deps = SESSION_UNSET, .built = true },
 	{ .name = "cache", .ours = true, .summary = "Look after the local cache",
-	  .description = "Look after the local cache", .options = no_options, .commands = cache_commands },
+	  .description = "Look after the local cache", .options = no_options, .commands = cache_commands, .built = true },
 	{ .name = "graph", .id = SESSION_GRAPH, .ours = true, .summary = "Print the graph of dependencies",
 	  .description = "Print the graph of dependencies, for a person, for Graphviz or as JSON\n\n" NO_TARGETS("prints")
 			 "\n\n" DEPS_TABLE("print"),

@@ -181,11 +181,27 @@ static void say_failure(struct jobs_log *log, int result, int64_t elapsed_us)
 	worker_message(job, WIRE_FAILURE, text, detail, log->path, elapsed_us);
 }
 
+/* Whatever could not be stored for want of room, and whoever could not go on without: this is the reason. */
+static void blame_full_cache(struct jobs_log *log)
+{
+	struct diag *diag = &log->job->diag;
+	_cleanup_buf_ struct buf text = BUF_INIT, was = BUF_INIT;
+
+	if (!cas_was_full(log->context->cas, &text))
+		return;
+	diag_format(diag, &was);
+	diag_set(diag, "cas", "cache-too-full", "%s", buf_text(&text));
+	if (was.len)
+		diag_detail(diag, "%s", buf_text(&was));
+}
+
 int jobs_log_close(struct jobs_log *log, int result)
 {
 	struct worker_job *job = log->job;
 	int64_t elapsed_us = util_now_us() - log->start_us;
 
+	if (result < 0)
+		blame_full_cache(log);
 	if (result >= 0) {
 		jobs_log_line(log, WIRE_SUCCESS, job->element, false, log->title, NULL, elapsed_us);
 		worker_message(job, WIRE_SUCCESS, log->title, NULL, log->path, elapsed_us);

@@ -117,7 +117,7 @@ static int volume_size(const struct project_context *context, double *ret)
 }
 
 /* "infinity", "12", "12K", "12G", "12.5%".  A fraction counts for percentages only; the peer refuses it elsewhere. */
-static int parse_size(const struct project_context *context, const char *text, int64_t *ret)
+int project_parse_size(const struct project_context *context, const char *text, int64_t *ret)
 {
 	static const char units[] = "KMGT";
 	const char *at = text, *unit;
@@ -168,12 +168,12 @@ static int read_sizes(struct project_context *context, const struct yaml_node *c
 	    (r = yaml_need_scalar(cache, "reserved-disk-space", &reserved, diag)) < 0 ||
 	    (r = yaml_need_str(cache, "low-watermark", &watermark, diag)) < 0)
 		return r;
-	if (parse_size(context, context->quota_text, &context->quota_bytes) < 0)
+	if (project_parse_size(context, context->quota_text, &context->quota_bytes) < 0)
 		return diag_set(diag, "load", "invalid-data",
 				"%s is not a valid data size.\nPlease specify the value in bytes or as a %% of full disk "
 				"space.\n\nValid values are, for example: 800M 10G 1T 50%%\n",
 				context->quota_text);
-	if (parse_size(context, reserved->text, &context->reserved_bytes) < 0)
+	if (project_parse_size(context, reserved->text, &context->reserved_bytes) < 0)
 		return diag_set(diag, "load", "invalid-data",
 				"%s is not a valid data size.\nPlease specify the value in bytes or as a %% of full disk "
 				"space.\n\nValid values are, for example: 2G 5%%\n",

@@ -68,6 +68,7 @@ struct project_context {
 	int64_t quota_bytes, reserved_bytes; /* percentages resolved for the volume of cachedir */
 	double low_watermark;                /* 0 .. 1, ratio of the quota */
 	const char *quota_text;
+	int64_t layers_bytes;                /* from the command line; 0: not said */
 	bool pull_buildtrees;
 	enum project_buildtrees cache_buildtrees;
 	struct project_remote storage_service;
@@ -95,6 +96,9 @@ struct project_context {
  * defaults.  `~` and environment variables are expanded in directories.  0, or negative with diag: domain "load",
  * reason "missing-file", "invalid-data", "invalid-yaml", ... ; unknown keys are errors.  Creates nothing on disk. */
 int project_context_load(struct project_context *context, const char *config_file, struct diag *diag);
+/* "infinity" (PROJECT_QUOTA_INFINITE), "12", "12K", "12G", "12.5%" (of the volume of cachedir) in bytes; <0 if it is none of
+ * these. */
+int project_parse_size(const struct project_context *context, const char *text, int64_t *ret);
 void project_context_release(struct project_context *context);
 /* What %{max-jobs} is: context->max_jobs, or for 0 the CPUs this process may use, at most 8. */
 int64_t project_max_jobs(const struct project_context *context);

@@ -58,6 +58,11 @@ void sandbox_host_set_check(struct sandbox_host *host, int (*check)(void *data),
 	host->check_data = data;
 }
 
+int sandbox_host_ask(struct sandbox_host *host)
+{
+	return host->check ? host->check(host->check_data) : 0;
+}
+
 int sandbox_lock(int fd, bool exclusive)
 {
 	while (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)
@@ -243,7 +248,7 @@ static char *find_bwrap(void)
 	return NULL;
 }
 
-int sandbox_host_prepare(struct sandbox_host *host, struct diag *diag)
+int sandbox_host_open(struct sandbox_host *host, struct diag *diag)
 {
 	int r = 0;
 
@@ -251,6 +256,13 @@ int sandbox_host_prepare(struct sandbox_host *host, struct diag *diag)
 		r = open_below(host, "layers", &host->layers_fd, diag);
 	if (r >= 0 && host->sandboxes_fd < 0)
 		r = open_below(host, "sandboxes", &host->sandboxes_fd, diag);
+	return r;
+}
+
+int sandbox_host_prepare(struct sandbox_host *host, struct diag *diag)
+{
+	int r = sandbox_host_open(host, diag);
+
 	if (r < 0)
 		return r;
 	if (!host->bwrap)

@@ -20,6 +20,7 @@
 enum {
 	CANDIDATES_MAX = 8,     /* most recently used whole trees that are compared */
 	GAIN = 3,               /* a difference must be this many times smaller than the tree */
+	FILE_DISK_BYTES = 4096, /* what a file takes beside its bytes, more or less */
 	FILE_COST_BYTES = 65536 /* creating a file costs as much as copying this much */
 };
 
@@ -176,6 +177,8 @@ static int make_layer(struct sandbox_host *host, const char *name, const struct 
 		r = diag_errno(diag, "sandbox", NULL, errno, "Failed to make a layer for the sandbox");
 	fs_remove_all(host->layers_fd, tmp); /* it is still there after a failure, or when another process was first */
 	host->new_bytes += size.bytes;
+	if (r >= 0)
+		cas_add_layers(host->cas, (int64_t)(size.bytes + size.files * FILE_DISK_BYTES));
 	return r;
 }
 
@@ -317,29 +320,62 @@ int sandbox_layers_get(struct sandbox_host *host, const struct digest *tree, str
 
 /* ---- removing ---- */
 
-static void remove_layer(struct sandbox_host *host, const char *name)
+static bool remove_layer(struct sandbox_host *host, const char *name, bool pretend)
 {
 	_cleanup_close_ int fd = openat(host->layers_fd, name, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
 	char tmp[64];
 
 	if (fd < 0 || sandbox_lock(fd, true) < 0)
-		return; /* in use */
+		return false; /* in use */
+	if (pretend)
+		return true;
 	snprintf(tmp, sizeof tmp, "tmp.%d.%u", (int)getpid(), host->counter++);
-	if (renameat(host->layers_fd, name, host->layers_fd, tmp) == 0)
-		fs_remove_all(host->layers_fd, tmp);
+	if (renameat(host->layers_fd, name, host->layers_fd, tmp) < 0)
+		return false;
+	fs_remove_all(host->layers_fd, tmp);
+	return true;
 }
 
-void sandbox_layers_sweep(struct sandbox_host *host)
+static uint64_t disk_bytes(uint64_t files, uint64_t bytes)
+{
+	return bytes + files * FILE_DISK_BYTES;
+}
+
+uint64_t sandbox_layers_limit(const struct sandbox_host *host)
+{
+	return host->layers_max_bytes;
+}
+
+uint64_t sandbox_layers_trim(struct sandbox_host *host, uint64_t max_bytes, bool pretend, uint64_t *removed_bytes)
 {
 	struct listing listing = { 0 };
 	uint64_t total = 0;
 
+	*removed_bytes = 0;
+	if (sandbox_host_open(host, NULL) < 0)
+		return 0;
 	host->new_bytes = 0;
 	list_layers(host, &listing);
-	for (size_t i = 0; i < listing.count; i++) {
-		total += listing.items[i].bytes + listing.items[i].files * 4096;
-		if (total > host->layers_max_bytes || listing.items[i].root_bytes < 0)
-			remove_layer(host, listing.items[i].name);
+	for (size_t i = 0; i < listing.count; i++)
+		total += disk_bytes(listing.items[i].files, listing.items[i].bytes);
+	for (size_t i = listing.count; i-- > 0;) { /* the one used longest ago first */
+		const struct found *layer = &listing.items[i];
+		uint64_t bytes = disk_bytes(layer->files, layer->bytes);
+
+		if ((total > max_bytes || layer->root_bytes < 0) && remove_layer(host, layer->name, pretend)) {
+			total -= bytes;
+			*removed_bytes += bytes;
+		}
 	}
 	free(listing.items);
+	if (!pretend)
+		cas_counted(host->cas, -1, (int64_t)MIN(total, (uint64_t)INT64_MAX));
+	return total;
+}
+
+void sandbox_layers_sweep(struct sandbox_host *host)
+{
+	uint64_t removed_bytes;
+
+	sandbox_layers_trim(host, host->layers_max_bytes, false, &removed_bytes);
 }

@@ -56,6 +56,13 @@ const char *sandbox_host_reason(struct sandbox_host *host);
 /* Removes scratch directories and half-made layers that no living process holds, and layers beyond the limit, least
  * recently used first.  Runs by itself before the first batch of a process. */
 void sandbox_host_sweep(struct sandbox_host *host);
+/* Removes layers that nobody uses, least recently used first, until all of them take no more than max_bytes; pretend:
+ * removes nothing.  Returns what is left (or would be); tells the store.  *removed_bytes: what was taken by those that went. */
+uint64_t sandbox_layers_trim(struct sandbox_host *host, uint64_t max_bytes, bool pretend, uint64_t *removed_bytes);
+/* The limit the host was made with. */
+uint64_t sandbox_layers_limit(const struct sandbox_host *host);
+/* What the check of sandbox_host_set_check says now; 0 if there is none. */
+int sandbox_host_ask(struct sandbox_host *host);
 /* Is this machine able to run commands for os and architecture (canonical names)?  diag says why not: "unavailable-local-
  * sandbox".  Commands for 32-bit x86 run on x86-64, as with the peer's runner. */
 int sandbox_host_check(struct sandbox_host *host, const struct graph_sandbox *config, struct diag *diag);

@@ -78,6 +78,7 @@ bool sandbox_makeflags(struct buf *out, const char *value, const struct sandbox_
 int sandbox_mount_points(struct sandbox *sandbox, const struct sandbox_shell *shell, struct diag *diag);
 
 /* ---- host.c ---- */
+int sandbox_host_open(struct sandbox_host *host, struct diag *diag); /* the directories alone */
 int sandbox_host_prepare(struct sandbox_host *host, struct diag *diag); /* directories, probe, sweep; once */
 /* In a child that may die: own mount namespace (and user namespace), nothing propagates out. 0 or -errno. */
 int sandbox_enter(const struct sandbox_mode *mode);

@@ -50,6 +50,10 @@ int session_configure(struct session *session)
 		return r;
 	session->has_context = true;
 	apply_globals(context, session->request);
+	if (session->request->globals.layers &&
+	    project_parse_size(context, session->request->globals.layers, &context->layers_bytes) < 0)
+		return diag_set(&session->diag, "app", NULL, "--layers: '%s' is not a size such as 800M, 10G or 5%%",
+				session->request->globals.layers);
 	display.key_length = (int)context->key_length;
 	display.verbose = context->verbose;
 	display.debug = context->debug;
@@ -285,11 +289,16 @@ int session_open_cache(struct session *session, bool writes)
 {
 	int r = 0;
 
-	if (!session->cas)
+	if (!session->cas) {
 		r = cas_new(&session->cas, session->context.cachedir, &session->diag);
+		if (r == 0)
+			session_limits(session);
+	}
 	if (r == 0 && writes && !session->cas_session) {
 		r = cas_session_begin(session->cas, artifact_check_ref, NULL, &session->diag);
 		session->cas_session = r >= 0;
+		if (r >= 0)
+			r = session_count(session);
 	}
 	return MIN(r, 0);
 }

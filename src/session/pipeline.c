@@ -458,7 +458,7 @@ static void find_last_builds(struct run *run)
 static int prepare(struct run *run)
 {
 	struct session *session = run->session;
-	struct sandbox_host_options options = { .cas = session->cas };
+	struct sandbox_host_options options = session_host_options(session);
 	int r;
 
 	/* Scripts around the peer count on its build area being there, and empty, after any build. */
@@ -484,6 +484,7 @@ static int prepare(struct run *run)
 	if (run->workspaces.count)
 		find_last_builds(run);
 	r = sandbox_host_new(&run->context.sandbox, &options, &session->diag);
+	session->layers = run->context.sandbox;
 	/* Found out once, before workers are forked, and not in each of them. */
 	if (r == 0 && will_run_commands(run))
 		(void)sandbox_host_way(run->context.sandbox);
@@ -598,6 +599,7 @@ int session_run_pipeline(const struct session_pipeline *pipeline)
 	if (run.lost && run.context.sandbox)
 		sandbox_host_sweep(run.context.sandbox);
 	sandbox_host_free(run.context.sandbox);
+	session->layers = NULL;
 	session_stats_release(&run.stats);
 	free(run.retried);
 	session_workspaces_release(&run.workspaces);

@@ -109,6 +109,7 @@ struct session_globals {
 	enum session_scheduler scheduler;
 	int workers; /* >= 1 or SESSION_UNSET (builders + 4) */
 	bool stats;  /* say at the end where the time went */
+	const char *layers; /* how much layers may take, as a quota is written; NULL: 20G */
 	int jobs;    /* budget of compilers for all builds together, 0: none, SESSION_UNSET: the processors */
 };
 
@@ -153,6 +154,8 @@ struct session_request {
 	int output;                   /* graph, rdeps, path: enum session_output */
 	bool direct;                  /* rdeps: direct dependants alone */
 	struct session_pairs against; /* why: project options to compare with; none: the newest cached artifact */
+
+	bool dry_run; /* cache gc */
 
 	/* init (cli alone) */
 	const char *project_name, *min_version, *element_path;

@@ -28,6 +28,9 @@ static const struct command commands[SESSION_COMMANDS_COUNT] = {
 	[SESSION_GRAPH] = { session_graph, NULL },
 	[SESSION_RDEPS] = { session_rdeps, NULL },
 	[SESSION_PATH] = { session_path, NULL },
+	[SESSION_CACHE_DU] = { session_cache_du, NULL },
+	[SESSION_CACHE_GC] = { session_cache_gc, NULL },
+	[SESSION_CACHE_FSCK] = { session_cache_fsck, NULL },
 	[SESSION_ARTIFACT_LIST_CONTENTS] = { session_artifact_list_contents, NULL },
 };
 

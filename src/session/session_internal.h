@@ -8,6 +8,7 @@
 #include "graph/graph.h"
 #include "keys/keys.h"
 #include "project/project.h"
+#include "sandbox/sandbox.h"
 #include "session/session.h"
 #include "state/state.h"
 
@@ -49,6 +50,7 @@ struct session {
 	struct cas *cas; /* opened when first needed: session_open_cache */
 	struct cas_statcache *statcache;
 	bool cas_session; /* a marker is set: we write */
+	struct sandbox_host *layers; /* of what runs, while it does: room is made there first */
 	struct state *state;
 
 	struct session_ids targets;  /* element targets, as loaded */
@@ -101,6 +103,15 @@ bool session_is_artifact(const struct session *session, uint32_t element);
 int session_check_location(struct session *session, const char *location);
 /* False also for what is no directory, or not there. */
 bool session_directory_empty(const char *path);
+
+/* --- care.c --- */
+
+/* How much may be in the cache, and what to do when it is full; right after it was opened. */
+void session_limits(struct session *session);
+/* For sessions that write, and have a quota: what is there now? */
+int session_count(struct session *session);
+/* Options for every sandbox host of a session. */
+struct sandbox_host_options session_host_options(const struct session *session);
 
 /* --- select.c --- */
 
@@ -171,6 +182,6 @@ session_command_fn session_show, session_build, session_artifact_checkout, sessi
 	session_artifact_list_contents, session_artifact_show, session_artifact_delete, session_source_fetch,
 	session_source_checkout, session_workspace_open, session_workspace_close, session_workspace_reset,
 	session_workspace_list, session_shell, session_graph, session_rdeps, session_path, session_inspect,
-	session_why;
+	session_why, session_cache_du, session_cache_gc, session_cache_fsck;
 
 #endif

@@ -68,7 +68,7 @@ static void on_message(void *data, enum elements_message type, uint32_t element,
 int session_staging_init(struct session_staging *staging)
 {
 	struct session *session = staging->session;
-	struct sandbox_host_options options = { .cas = session->cas };
+	struct sandbox_host_options options = session_host_options(session);
 	int r = sandbox_host_new(&staging->host, &options, &session->diag);
 
 	staging->job = (struct elements_job){
