@@ -42,6 +42,7 @@ complete -c millrace -n '__fish_use_subcommand' -l pull-buildtrees -d 'Pull arti
 complete -c millrace -n '__fish_use_subcommand' -l cache-buildtrees -x -a '(__millrace_ask)' -d 'When to keep build trees in artifacts'
 complete -c millrace -n '__fish_use_subcommand' -l scheduler -x -a '(__millrace_ask)' -d 'Run jobs in a pool of long-lived workers, in a process forked for each, or in this process'
 complete -c millrace -n '__fish_use_subcommand' -l workers -x -a '(__millrace_ask)' -d 'How many worker processes to keep (default: builders + 4)'
+complete -c millrace -n '__fish_use_subcommand' -l jobs -x -a '(__millrace_ask)' -d 'How many processes all builds together may use: one budget from which their makes draw (default: the processors; 0: each for itself)'
 complete -c millrace -n '__fish_use_subcommand' -l layers -x -a '(__millrace_ask)' -d 'How much of the disk (12G, 5%) the trees written out for sandboxes may take, half of the quota at most'
 complete -c millrace -n '__fish_use_subcommand' -l stats -d 'Say at the end where the time went, worker by worker'
 complete -c millrace -n '__millrace_at artifact checkout' -l force -s f -d 'Allow files to be overwritten'
