@@ -6,7 +6,7 @@ DIR/buildstream-plugins-community/VERSION hold unpacked releases (wheel or sourc
 
     pip download --no-deps -d DIR/buildstream-plugins/2.7.0 buildstream-plugins==2.7.0
 
-and unpacking it there.  Further arguments add single files that projects bring themselves.
+and unpacking it there.  Further arguments add single files that projects bring themselves; KIND may be KIND/BEHAVIOUR.
 """
 import glob
 import hashlib
@@ -55,7 +55,8 @@ def main():
     for item in sys.argv[2:]:
         name, path, where = item.split("=")
         kind, kind_type = name.split(":")
-        rows[(digest(path), kind_type, kind, where, "0")] = [""]
+        kind, _, how = kind.partition("/")
+        rows[(digest(path), kind_type, kind, where, how or "0")] = [""]
     print("/* Made by tools/plugin-digests.py: the Python files of released plugins.  Sorted by digest. */")
     for (hexa, kind_type, kind, package, how), versions in sorted(rows.items()):
         first, last = versions[0], versions[-1]

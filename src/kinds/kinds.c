@@ -70,7 +70,7 @@ static const char *const no_ref[] = { NULL };
 #define FILES (KINDS_NEVER_REF | KINDS_NO_TRACK | KINDS_HASHES_FILES)
 
 static const struct kinds_source sources[] = {
-	{ "anitya", 0, COMMUNITY, ref_only, &kinds_anitya_work, 0 },
+	{ "anitya", KINDS_SOURCE_UNSTABLE, COMMUNITY, ref_only, &kinds_anitya_work, 0 },
 	{ "bazel_file", 0, COMMUNITY, ref_only, &kinds_bazel_file_work, 0 },
 	{ "bazel_source", KINDS_PREVIOUS_FETCH | KINDS_PREVIOUS_TRACK, COMMUNITY, ref_only, &kinds_bazel_source_work,
 	  0 },

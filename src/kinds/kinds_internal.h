@@ -54,6 +54,8 @@ enum { KINDS_GO_EXPLICIT = 1, KINDS_GO_BUGFIX_0 };
 enum { KINDS_CARGO2_X = 1, KINDS_CARGO2_CRATES_X };
 /* collect_manifest before 2.1.0: nothing but the path in its key, a plain element that runs commands. */
 enum { KINDS_MANIFEST_PLAIN = 1 };
+/* anitya of KDE's own, which was there before the community's: no `exclude`, the key has the url as rendered. */
+enum { KINDS_ANITYA_KDE = 1 };
 /* Members every source may have. */
 #define KINDS_SOURCE_KEYS "kind", "directory", "provenance"
 

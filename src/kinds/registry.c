@@ -118,12 +118,68 @@ static int anitya_ref(const struct kinds_context *ctx, const struct yaml_node *c
 	return r < 0 ? r : yaml_need_str(ref, "sha256sum", &anitya->sha256sum, ctx->diag);
 }
 
+/* What stands for a field of the template ("{major}"), NULL if the release has no such part. */
+static const char *release_part(const char *release, const char *name, size_t len, size_t *ret_len)
+{
+	static const char *const parts[] = { "major", "minor", "patch" };
+
+	*ret_len = strlen(release);
+	if (len == strlen("version") && strncmp(name, "version", len) == 0)
+		return release;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		size_t part_len = strcspn(release, ".");
+
+		if (strlen(parts[i]) == len && strncmp(name, parts[i], len) == 0) {
+			*ret_len = part_len;
+			return release;
+		}
+		if (!release[part_len])
+			break;
+		release += part_len + 1;
+	}
+	return NULL;
+}
+
+/* As Python's str.format: "{name}", and doubled braces for braces. */
+static int anitya_render(const struct kinds_context *ctx, const struct yaml_node *config, struct kinds_anitya *anitya)
+{
+	const struct yaml_node *node = yaml_get(config, "url");
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	for (const char *at = anitya->url_template; *at;) {
+		size_t plain = strcspn(at, "{}"), name_len, value_len;
+		const char *value;
+
+		buf_add(&out, at, plain);
+		at += plain;
+		if (!*at)
+			break;
+		if (at[1] == at[0]) {
+			buf_addc(&out, at[0]);
+			at += 2;
+			continue;
+		}
+		name_len = strcspn(at + 1, "{}");
+		value = *at == '{' && at[1 + name_len] == '}' ? release_part(anitya->release, at + 1, name_len, &value_len) : NULL;
+		if (!value)
+			return yaml_error(ctx->diag, node, "invalid-data",
+					  "Version '%s' cannot be put into the URL template '%s'", anitya->release,
+					  anitya->url_template);
+		buf_add(&out, value, value_len);
+		at += name_len + 2;
+	}
+	anitya->rendered = arena_strndup(ctx->arena, buf_text(&out), out.len);
+	return 0;
+}
+
 static int anitya_configure(const struct kinds_context *ctx, struct graph_source *source,
 			    const struct yaml_node *config)
 {
 	static const char *const names[] = { KINDS_SOURCE_KEYS, "project-id", "url", "ref", "exclude", "api-url", NULL };
+	static const char *const kde_names[] = { KINDS_SOURCE_KEYS, "project-id", "url", "ref", NULL };
+	bool kde = ctx->plugin && ctx->plugin->behaviour == KINDS_ANITYA_KDE;
 	struct kinds_anitya *anitya = source->config;
-	int r = yaml_validate_keys(config, names, ctx->diag);
+	int r = yaml_validate_keys(config, kde ? kde_names : names, ctx->diag);
 
 	anitya->api_url = "https://release-monitoring.org/api/v2/";
 	if (r >= 0)
@@ -141,7 +197,7 @@ static int anitya_configure(const struct kinds_context *ctx, struct graph_source
 	if (r >= 0)
 		r = anitya_ref(ctx, config, anitya);
 	source->has_ref = anitya->release && anitya->sha256sum;
-	return r;
+	return r < 0 || !kde || !source->has_ref ? r : anitya_render(ctx, config, anitya);
 }
 
 static void anitya_key(const struct graph_source *source, struct buf *out)
@@ -149,6 +205,15 @@ static void anitya_key(const struct graph_source *source, struct buf *out)
 	const struct kinds_anitya *anitya = source->config;
 
 	buf_addc(out, '[');
+	if (anitya->rendered) {
+		json_str(out, anitya->rendered);
+		buf_addc(out, ',');
+		json_str(out, anitya->sha256sum);
+		buf_addc(out, ',');
+		json_str(out, anitya->release);
+		buf_addc(out, ']');
+		return;
+	}
 	json_str(out, anitya->url_template);
 	buf_addc(out, ',');
 	json_str(out, anitya->release);

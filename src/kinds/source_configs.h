@@ -132,6 +132,7 @@ struct kinds_anitya {
 	const char *api_url;
 	const char *url_template, *prefix_url; /* as written; what stands before the first "{", translated */
 	const char *release, *sha256sum;       /* the ref; NULL if there is none */
+	const char *rendered;                  /* KDE's: url_template with the release in it, NULL without ref; else NULL */
 	struct kinds_strings exclude;
 };
 

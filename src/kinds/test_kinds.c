@@ -214,6 +214,11 @@ static void test_older_plugins(void **state)
 	assert_source_key(fixture, "cargo2", "ref: []", "[\"DEF:\",\"Cargo.lock\",\".vendored-crates\",[],\"x\"]");
 	fixture->plugin.behaviour = KINDS_CARGO2_CRATES_X;
 	assert_source_key(fixture, "cargo2", "ref: []", "[\"DEF:\",\"Cargo.lock\",\"crates\",[],\"x\"]");
+	fixture->plugin.behaviour = KINDS_ANITYA_KDE;
+	assert_source_key(fixture, "anitya",
+			  "project-id: \"12\"\nurl: \"up:{major}.{minor}/{{x}}-{version}.tar\"\n"
+			  "ref: {version: 1.20.3.4, sha256sum: h}",
+			  "[\"up:1.20/{x}-1.20.3.4.tar\",\"h\",\"1.20.3.4\"]");
 	fixture->plugin.behaviour = 0;
 }
 
