@@ -37,6 +37,13 @@ static void on_say(void *data, const char *text)
 	jobs_log_say(&fetch->log, WIRE_STATUS, fetch->job->element, false, text, NULL, -1);
 }
 
+static void on_warn(void *data, const char *text, const char *detail)
+{
+	struct fetch *fetch = data;
+
+	jobs_log_say(&fetch->log, WIRE_WARN, fetch->job->element, false, text, detail, -1);
+}
+
 static void on_progress(void *data, uint64_t done, uint64_t total)
 {
 	struct fetch *fetch = data;
@@ -59,6 +66,7 @@ static int fetch_element(struct fetch *fetch)
 		.urls = on_urls,
 		.wait = on_wait,
 		.say = on_say,
+		.warn = on_warn,
 		.progress = on_progress,
 	};
 	struct digest tree;

@@ -1,6 +1,7 @@
 /* git: a mirror for the repository and one for each submodule, however deep; staged without .git, unless tags ask for one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,6 +19,13 @@ struct walk {
 	/* 0 to go on, else the walk ends with it. */
 	int (*visit)(struct walk *walk, const struct git_mirror *mirror);
 	struct cas_tree *tree;
+	struct discovery *discovery; /* set: all submodules as the repositories name them are noted there */
+};
+
+/* What the repositories have, against what the configuration says: see validate. */
+struct discovery {
+	bool *found; /* by number of the configured submodule */
+	struct buf unlisted;
 };
 
 static bool is_ignored(const struct kinds_git *git, const char *path)
@@ -36,6 +44,31 @@ static const char *override_url(const struct kinds_git *git, const char *path)
 	return NULL;
 }
 
+/* The number of the submodule in the configuration, or submodule_count. */
+static uint32_t find_listed(const struct kinds_git *git, const char *path)
+{
+	uint32_t i = 0;
+
+	while (i < git->submodule_count && !str_eq(git->submodules[i].path, path))
+		i++;
+	return i;
+}
+
+static void add_submodule(struct buf *out, const char *url, const char *path)
+{
+	buf_printf(out, "%s  Submodule URL '%s' at path '%s'", out->len ? "\n" : "", url ? url : "None", path);
+}
+
+static void discover(struct walk *walk, const struct git_mirror *mirror)
+{
+	uint32_t listed = find_listed(walk->git, mirror->path);
+
+	if (listed < walk->git->submodule_count)
+		walk->discovery->found[listed] = true;
+	else if (!is_ignored(walk->git, mirror->path))
+		add_submodule(&walk->discovery->unlisted, mirror->url, mirror->path);
+}
+
 static int walk_mirror(struct walk *walk, const struct git_mirror *mirror, unsigned depth);
 
 /* The mirror directory is named by the URL in .gitmodules, although another may be fetched from. */
@@ -50,6 +83,10 @@ static int walk_submodule(struct walk *walk, const struct git_mirror *parent, co
 	};
 	const char *url;
 
+	if (walk->discovery) {
+		discover(walk, &mirror);
+		return git_has_ref(walk->ctx, mirror.directory, mirror.ref) ? walk_mirror(walk, &mirror, depth + 1) : 0;
+	}
 	if (is_ignored(walk->git, mirror.path))
 		return 0;
 	url = override_url(walk->git, mirror.path);
@@ -109,6 +146,7 @@ static bool have(struct sources_context *ctx, const struct graph_source *source)
 
 	quiet.diag = &ignored;
 	quiet.say = NULL;
+	quiet.warn = NULL;
 	ret = walk_all(&walk) == 0;
 	diag_release(&ignored);
 	return ret;
@@ -273,6 +311,85 @@ static int rebuild_git(struct sources_context *ctx, const struct kinds_git *git,
 	return r;
 }
 
+/* ---- looking whether the configuration fits what was fetched ---- */
+
+static int visit_nothing(struct walk *walk UNUSED, const struct git_mirror *mirror UNUSED)
+{
+	return 0;
+}
+
+static int warn_invalid(struct sources_context *ctx, const struct kinds_git *git, const bool *found)
+{
+	_cleanup_buf_ struct buf list = BUF_INIT, detail = BUF_INIT;
+
+	for (uint32_t i = 0; i < git->submodule_count; i++)
+		if (!found[i])
+			add_submodule(&list, git->submodules[i].url, git->submodules[i].path);
+	if (!list.len)
+		return 0;
+	buf_printf(&detail, "The following submodules are specified in the source description but do not exist according "
+		   "to the repository\n\n%s", buf_text(&list));
+	return sources_warn(ctx, "git:invalid-submodule", buf_text(&detail), "Invalid submodules specified");
+}
+
+static int warn_unlisted(struct sources_context *ctx, const struct buf *unlisted)
+{
+	_cleanup_buf_ struct buf detail = BUF_INIT;
+
+	if (!unlisted->len)
+		return 0;
+	buf_printf(&detail, "The following submodules exist but are not specified in the source description\n\n%s",
+		   buf_text(unlisted));
+	return sources_warn(ctx, "git:unlisted-submodule", buf_text(&detail), "Unlisted submodules exist");
+}
+
+/* Is the ref on the branch, or in the tag, that is tracked?  Of a ref that names its tag no branch need be there. */
+static int check_track(struct sources_context *ctx, const struct kinds_git *git)
+{
+	static const char *const kinds[] = { "branch", "tag" };
+	const char *exact = git->ref ? strstr(git->ref, "-0-g") : NULL;
+	_cleanup_free_ char *directory = NULL;
+	_cleanup_buf_ struct buf output = BUF_INIT, detail = BUF_INIT;
+	struct arena arena = ARENA_INIT;
+	int r = git_check_ref(ctx, git->ref);
+
+	if (!git->track || exact || r < 0 || git_check_ref(ctx, git->track) < 0)
+		return r;
+	directory = xstrdup(git_mirror_directory(ctx, &arena, "git", git->original_url, ""));
+	arena_release(&arena);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const char *arguments[] = { kinds[i], "--list", git->track, "--contains", git->ref, NULL };
+
+		buf_clear(&output);
+		r = git_probe(ctx, directory, arguments, &output);
+		if (r < 0 || output.len)
+			return MIN(r, 0);
+	}
+	buf_printf(&detail, "The ref provided for the element does not exist locally in the provided track branch / tag '%s'.\n"
+		   "You may wish to track the element to update the ref from '%s' with `bst source track`,\n"
+		   "or examine the upstream at '%s' for the specific ref.", git->track, git->track, git->original_url);
+	return sources_warn(ctx, "ref-not-in-track", buf_text(&detail),
+			    "expected ref '%s' was not found in given track '%s' for staged repository: '%s'\n", git->ref,
+			    git->track, git->original_url);
+}
+
+static int validate(struct sources_context *ctx, const struct kinds_git *git)
+{
+	struct discovery discovery = { .found = xcalloc(git->submodule_count + 1u, sizeof(bool)) };
+	struct walk walk = { .ctx = ctx, .git = git, .visit = visit_nothing, .discovery = &discovery };
+	int r = walk_all(&walk);
+
+	if (r == 0)
+		r = warn_invalid(ctx, git, discovery.found);
+	if (r == 0)
+		r = warn_unlisted(ctx, &discovery.unlisted);
+	if (r == 0)
+		r = check_track(ctx, git);
+	free(discovery.found);
+	buf_release(&discovery.unlisted);
+	return r;
+}
+
 /* ---- staging ---- */
 
 static int visit_tree(struct walk *walk, const struct git_mirror *mirror)
@@ -301,8 +418,10 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 {
 	const struct kinds_git *git = source->config;
 	struct walk walk = { .ctx = ctx, .git = git, .visit = visit_tree };
-	int r = cas_tree_new(&walk.tree, ctx->cas, NULL);
+	int r = validate(ctx, git);
 
+	if (r == 0)
+		r = cas_tree_new(&walk.tree, ctx->cas, NULL);
 	if (r < 0)
 		return r;
 	sources_say(ctx, "Staging %s", git->original_url);

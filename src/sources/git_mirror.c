@@ -242,6 +242,17 @@ int git_checkout(struct sources_context *ctx, const char *mirror, const char *re
 	return r;
 }
 
+static int warn_inconsistent(struct sources_context *ctx, const char *path)
+{
+	bool git = ctx->source && str_eq(ctx->source->ops->name, "git");
+	_cleanup_free_ char *detail = xasprintf("The submodule '%s' is defined either in the BuildStream source\n"
+						"definition, or in a .gitmodules file. But the submodule was never added to the\n"
+						"underlying git repository with `git submodule add`.", path);
+
+	return sources_warn(ctx, git ? "git:inconsistent-submodule" : NULL, detail, "Ignoring inconsistent submodule '%s'",
+			    path);
+}
+
 /* The commit that the tree of ref has at path, in arena.  1, 0: nothing like that there, <0. */
 static int submodule_ref(struct sources_context *ctx, const char *directory, const char *ref, const char *path,
 			 struct arena *arena, const char **ret)
@@ -257,8 +268,7 @@ static int submodule_ref(struct sources_context *ctx, const char *directory, con
 		return r;
 	at = strchr(buf_text(&output), ' ');
 	if (!at || !str_starts(at, " commit ")) {
-		sources_say(ctx, "Ignoring inconsistent submodule '%s'", path);
-		return 0;
+		return warn_inconsistent(ctx, path);
 	}
 	at += strlen(" commit ");
 	len = strcspn(at, " \t\n");

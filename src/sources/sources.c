@@ -7,6 +7,7 @@
 
 #include "artifacts/artifacts.h"
 #include "base/json.h"
+#include "yaml/yaml.h"
 
 static const struct sources_ops *const kinds[] = { &sources_local, &sources_workspace, &sources_remote, &sources_tar,
 						   &sources_zip,   &sources_patch,     &sources_patch_queue,
@@ -49,6 +50,38 @@ void sources_say(struct sources_context *ctx, const char *fmt, ...)
 	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
 	ctx->say(ctx->data, buf_text(&text));
+}
+
+static bool is_fatal(const struct sources_context *ctx, const char *token)
+{
+	const struct graph_project *project = &ctx->graph->projects[ctx->graph->elements[ctx->element].project];
+
+	for (uint32_t i = 0; i < project->fatal_warning_count; i++)
+		if (str_eq(project->fatal_warnings[i], token))
+			return true;
+	return false;
+}
+
+int sources_warn(struct sources_context *ctx, const char *token, const char *detail, const char *fmt, ...)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	va_list ap;
+
+	if (token)
+		buf_printf(&text, "[%s]: ", token);
+	if (ctx->source && ctx->source->node) {
+		buf_printf(&text, "%s source at ", ctx->source->ops->name);
+		yaml_provenance(&text, ctx->source->node);
+		buf_adds(&text, ": ");
+	}
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	if (token && is_fatal(ctx, token))
+		return diag_set(ctx->diag, "plugin", token, "%s\n%s", buf_text(&text), detail);
+	if (ctx->warn)
+		ctx->warn(ctx->data, buf_text(&text), detail);
+	return 0;
 }
 
 int sources_wait(struct sources_context *ctx, struct pollfd *fds, nfds_t count, int64_t deadline_us)
@@ -177,6 +210,7 @@ static int bring_original(struct sources_context *ctx, const struct sources_ops 
 			 source->ops->name);
 		return -ENOENT;
 	}
+	ctx->source = source;
 	return ops->fetch(ctx, source);
 }
 
@@ -205,6 +239,7 @@ static int source_tree(struct sources_context *ctx, const struct graph_source *s
 		}
 	}
 	r = bring_original(ctx, ops, source, offline);
+	ctx->source = source;
 	if (r == 0)
 		r = ops->tree(ctx, source, NULL, ret);
 	return r < 0 ? r : source_record_write(ctx->cas, source->ops->name, &key, ret, ctx->diag);
@@ -222,6 +257,7 @@ static int apply_onto(struct sources_context *ctx, struct cas_tree *tree, const 
 		r = bring_original(ctx, ops, source, offline);
 	if (r == 0)
 		r = cas_tree_digest(tree, directory, &previous);
+	ctx->source = source;
 	if (r == 0)
 		r = ops->tree(ctx, source, &previous, &result);
 	return r < 0 ? r : cas_tree_set(tree, directory, &result);

@@ -31,6 +31,7 @@ struct sources_context {
 	const char *tmpdir;          /* absolute; scratch of kinds that need a directory; made if absent */
 	struct diag *diag;           /* what went wrong */
 	bool temporary;              /* ... and trying again may help */
+	const struct graph_source *source; /* at hand: the one that warnings are about */
 
 	/* Hooks, each may be NULL. */
 	void *data;
@@ -41,6 +42,8 @@ struct sources_context {
 	int (*wait)(void *data, struct pollfd *fds, nfds_t count, int64_t deadline_us);
 	/* A line for the log: "Fetching https://...". */
 	void (*say)(void *data, const char *text);
+	/* A warning that is not fatal in the element's project. */
+	void (*warn)(void *data, const char *text, const char *detail);
 	/* Bytes done and expected (0: unknown). */
 	void (*progress)(void *data, uint64_t done, uint64_t total);
 	/* Asks the remote source caches.  1 and the tree (all of it in the CAS), 0 if they do not have it, <0.  kind NULL:

@@ -26,6 +26,9 @@ extern const struct sources_ops sources_local, sources_workspace, sources_remote
 	sources_cpan, sources_pypi, sources_gnu, sources_cargo, sources_cargo2, sources_go_module;
 
 void sources_say(struct sources_context *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A warning about ctx->source.  token: "git:unlisted-submodule", NULL if a project cannot make it fatal.  0, or -EINVAL with
+ * diag (domain "plugin", the token as reason) where the project did. */
+int sources_warn(struct sources_context *ctx, const char *token, const char *detail, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* ---- downloads (download.c): files under <sourcedir>/<kind>/<mirror directory>/<sha256> ---- */
 
