@@ -433,6 +433,16 @@ static bool without_top(const char **name)
 	return slash != NULL;
 }
 
+static bool is_excluded(const struct archive_rules *rules, const char *name)
+{
+	_cleanup_buf_ struct buf rooted = BUF_INIT; /* the peer matches "/<pattern>" against "/<name>" */
+
+	if (!rules->exclude)
+		return false;
+	buf_printf(&rooted, "/%.*s", (int)bare_len(name), name);
+	return glob_match(rules->exclude, buf_text(&rooted));
+}
+
 /* Is it meant to be unpacked?  Then name and link are what is left below the base directory. */
 static bool below_base(const struct archive_rules *rules, const struct noted *noted, const char *base, const char **name,
 		       const char **link)
@@ -444,7 +454,8 @@ static bool below_base(const struct archive_rules *rules, const struct noted *no
 	if (noted->type == ARCHIVE_DEVICE)
 		return false;
 	if (rules->strip_top)
-		return without_top(name) && (noted->type != ARCHIVE_HARDLINK || without_top(link));
+		return without_top(name) && (noted->type != ARCHIVE_HARDLINK || without_top(link)) &&
+		       !is_excluded(rules, *name);
 	if (!len)
 		return true;
 	if (rules->format != ARCHIVE_ZIP && str_starts(*name, "./"))

@@ -2,6 +2,7 @@
 #ifndef SOURCES_UNPACK_H
 #define SOURCES_UNPACK_H
 
+#include "base/glob.h"
 #include "sources/archive_module.h"
 #include "sources/sources.h"
 
@@ -10,6 +11,7 @@ struct archive_rules {
 	bool no_executables; /* all files 0644 */
 	bool no_symlinks;    /* symlinks become files that hold their target */
 	bool strip_top;      /* without the first component of each name; what has no other is left out */
+	const struct glob_set *exclude; /* names that are left out, as they are after the above; NULL: none */
 };
 
 /* Reads the archive at fd and stores the tree below its base directory (a glob; NULL or "": all of it). */
