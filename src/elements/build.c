@@ -196,6 +196,18 @@ void build_clean(struct build *build, struct sandbox_batch *batch)
 	sandbox_batch_clean(batch, build_root);
 }
 
+int build_put_text(struct build *build, const char *path, const char *text, size_t len, bool executable)
+{
+	struct cas_entry entry = { .type = CAS_FILE, .executable = executable };
+	const char *slash = strrchr(path, '/');
+	char *parent = arena_strndup(build->job->arena, path, slash ? (size_t)(slash - path) : 0);
+	int r = cas_tree_mkdir(build->tree, parent);
+
+	if (r >= 0)
+		r = cas_put(build->job->cas, text, len, &entry.digest);
+	return r < 0 ? r : cas_tree_put(build->tree, path, &entry);
+}
+
 /* ---- the frame ---- */
 
 static const struct {
@@ -207,11 +219,13 @@ static const struct {
 	{ "cmake", &elements_manual },     { "collect_initial_scripts", &elements_collect_scripts },
 	{ "collect_integration", &elements_collect_integration }, { "compose", &elements_compose },
 	{ "fastboot_bootimg", &elements_image }, { "fastboot_ext4", &elements_image }, { "filter", &elements_filter },
+	{ "flatpak_image", &elements_flatpak_image }, { "flatpak_repo", &elements_script },
 	{ "import", &elements_import },    { "make", &elements_manual },
 	{ "makemaker", &elements_manual }, { "manual", &elements_manual },      { "meson", &elements_manual },
 	{ "modulebuild", &elements_manual }, { "pip", &elements_manual },       { "pyproject", &elements_manual },
 	{ "qmake", &elements_manual },     { "script", &elements_script },      { "setuptools", &elements_manual },
-	{ "stack", &elements_stack },      { "x86image", &elements_image },
+	{ "stack", &elements_stack }, { "tar_element", &elements_tar },
+	{ "x86image", &elements_image },
 };
 
 static const struct elements_kind *find_kind(const char *name)

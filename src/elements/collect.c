@@ -7,19 +7,6 @@
 
 #include "yaml/yaml.h"
 
-/* An executable file at path, parents made. */
-static int put_script(struct build *build, const char *path, const struct buf *text)
-{
-	struct cas_entry entry = { .type = CAS_FILE, .executable = true };
-	const char *slash = strrchr(path, '/');
-	char *parent = arena_strndup(build->job->arena, path, slash ? (size_t)(slash - path) : 0);
-	int r = cas_tree_mkdir(build->tree, parent);
-
-	if (r >= 0)
-		r = cas_put(build->job->cas, buf_text(text), text->len, &entry.digest);
-	return r < 0 ? r : cas_tree_put(build->tree, path, &entry);
-}
-
 static bool ignores(const struct kinds_collect_integration *config, const char *name)
 {
 	for (uint32_t i = 0; i < config->ignore.count; i++)
@@ -60,7 +47,7 @@ static int integration_assemble(struct build *build, const char **collect, struc
 			r = add_commands(build, dep, &text, diag);
 	}
 	if (r >= 0)
-		r = put_script(build, config->script_path, &text);
+		r = build_put_text(build, config->script_path, buf_text(&text), text.len, true);
 	*collect = "/";
 	return r < 0 ? build_error(diag, r, "Failed to write the script of integration commands") : ELEMENTS_BUILT;
 }
@@ -94,7 +81,8 @@ static int scripts_assemble(struct build *build, const char **collect, struct di
 		if (r <= 0)
 			continue;
 		buf_adds(&text, script);
-		r = put_script(build, numbered_path(build, config->path, ++index, name), &text);
+		r = build_put_text(build, numbered_path(build, config->path, ++index, name), buf_text(&text),
+				   text.len, true);
 	}
 	*collect = "/";
 	return r < 0 ? build_error(diag, r, "Failed to write initial scripts") : ELEMENTS_BUILT;

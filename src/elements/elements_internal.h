@@ -35,7 +35,7 @@ struct elements_kind {
 };
 extern const struct elements_kind elements_manual, elements_script, elements_import, elements_stack, elements_compose,
 	elements_filter, elements_image, elements_collect_integration, elements_collect_scripts,
-	elements_check_forbidden;
+	elements_check_forbidden, elements_flatpak_image, elements_tar;
 
 struct build {
 	const struct elements_job *job;
@@ -74,6 +74,16 @@ const struct elements_dep **build_all(struct build *build); /* job->dep_count of
 /* Stages artifacts into tree at location within one session of warnings. */
 int stage_artifacts(const struct elements_job *job, struct overlaps *overlaps, struct cas_tree *tree,
 		    const struct elements_dep *const *deps, uint32_t count, const char *location, struct diag *diag);
+/* The same, only what split rules select; part NULL: everything. */
+struct part {
+	struct kinds_strings include, exclude;
+	bool orphans;
+};
+int stage_parts(const struct elements_job *job, struct overlaps *overlaps, struct cas_tree *tree,
+		const struct elements_dep *const *deps, uint32_t count, const char *location, const struct part *part,
+		struct diag *diag);
+/* Puts a file with this text at path of the build's tree, parents made. */
+int build_put_text(struct build *build, const char *path, const char *text, size_t len, bool executable);
 /* All places of a layout in order (an activity each), then integration of what is at "/" as one batch. */
 int build_stage_layout(struct build *build, const struct kinds_layout *layout, struct diag *diag);
 /* Integration commands of deps into the batch. */

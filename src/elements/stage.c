@@ -31,7 +31,13 @@ int bst_strings(const struct elements_job *job, const struct yaml_node *public_d
 struct staging {
 	struct overlaps *overlaps;
 	uint32_t stamp;
+	const struct elements_split *split; /* NULL: all files */
 };
+
+static bool wanted(void *data, const char *path, enum cas_type type)
+{
+	return elements_split_match(((struct staging *)data)->split, path);
+}
 
 static void on_event(void *data, enum cas_event event, const char *path, uint32_t previous)
 {
@@ -41,10 +47,12 @@ static void on_event(void *data, enum cas_event event, const char *path, uint32_
 }
 
 static int stage_one(const struct elements_job *job, struct overlaps *overlaps, struct cas_tree *tree,
-		     const struct elements_dep *dep, const char *location, struct diag *diag)
+		     const struct elements_dep *dep, const char *location, const struct elements_split *split,
+		     struct diag *diag)
 {
-	struct staging staging = { overlaps, overlaps_stamp(overlaps, dep) };
-	struct cas_merge merge = { .event = on_event, .data = &staging, .stamp = staging.stamp };
+	struct staging staging = { overlaps, overlaps_stamp(overlaps, dep), split };
+	struct cas_merge merge = { .filter = split ? wanted : NULL, .event = on_event, .data = &staging,
+				   .stamp = staging.stamp };
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	char hex[DIGEST_HEX + 1];
 	int r;
@@ -61,14 +69,36 @@ static int stage_one(const struct elements_job *job, struct overlaps *overlaps, 
 	return r;
 }
 
+static int stage_part(const struct elements_job *job, struct overlaps *overlaps, struct cas_tree *tree,
+		      const struct elements_dep *dep, const char *location, const struct part *part, struct diag *diag)
+{
+	struct elements_split *split = NULL;
+	int r = 0;
+
+	if (part && (part->include.count || part->exclude.count || !part->orphans))
+		r = elements_split_new(&split, dep_public(job, dep), part->include.items, part->include.count,
+				       part->exclude.items, part->exclude.count, part->orphans, diag);
+	if (r >= 0)
+		r = stage_one(job, overlaps, tree, dep, location, split, diag);
+	elements_split_free(split);
+	return r;
+}
+
 int stage_artifacts(const struct elements_job *job, struct overlaps *overlaps, struct cas_tree *tree,
 		    const struct elements_dep *const *deps, uint32_t count, const char *location, struct diag *diag)
+{
+	return stage_parts(job, overlaps, tree, deps, count, location, NULL, diag);
+}
+
+int stage_parts(const struct elements_job *job, struct overlaps *overlaps, struct cas_tree *tree,
+		const struct elements_dep *const *deps, uint32_t count, const char *location, const struct part *part,
+		struct diag *diag)
 {
 	int r = 0;
 
 	overlaps_begin(overlaps, location);
 	for (uint32_t i = 0; r >= 0 && i < count; i++)
-		r = stage_one(job, overlaps, tree, deps[i], location, diag);
+		r = stage_part(job, overlaps, tree, deps[i], location, part, diag);
 	if (r >= 0)
 		r = overlaps_end(overlaps, diag);
 	return r < 0 ? build_error(diag, r, "Failed to stage artifacts") : 0;

@@ -1,5 +1,5 @@
 /* The module millrace-compress.so: libarchive's write filters around plain bytes. */
-#include "session/compress_module.h"
+#include "base/compress_module.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -8,7 +8,7 @@
 
 #include "base/fs.h"
 #include "base/module.h"
-#include "session/compress_module.h"
+#include "base/compress_module.h"
 
 struct tarball {
 	int fd;

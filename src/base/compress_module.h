@@ -1,6 +1,6 @@
 /* Between the program and its module millrace-compress.so: a compressed stream to a file descriptor. */
-#ifndef SESSION_COMPRESS_MODULE_H
-#define SESSION_COMPRESS_MODULE_H
+#ifndef BASE_COMPRESS_MODULE_H
+#define BASE_COMPRESS_MODULE_H
 
 #include <stddef.h>
 
