@@ -196,15 +196,16 @@ static void set_automatic_variables(struct loaded_project *project, struct pass 
 }
 
 /* Mirrors of the default kind are read; those of plugins are only checked to be declared. */
-static int check_mirrors(struct loaded_project *project, struct pass *pass, struct diag *diag)
+static int check_mirrors(struct loaded_project *project, struct pass *pass, const struct yaml_node *mirrors,
+			 struct diag *diag)
 {
-	for (uint32_t i = 0; pass->mirrors && i < pass->mirrors->count; i++) {
+	for (uint32_t i = 0; mirrors && i < mirrors->count; i++) {
 		const struct yaml_node *mirror, *aliases;
 		const char *name, *kind = "default";
 		struct plugin_paths paths;
 		int r;
 
-		if ((r = yaml_item_map(pass->mirrors, i, &mirror, diag)) < 0 ||
+		if ((r = yaml_item_map(mirrors, i, &mirror, diag)) < 0 ||
 		    (r = yaml_get_str(mirror, "kind", &kind, diag)) < 0 ||
 		    (r = yaml_need_str(mirror, "name", &name, diag)) < 0)
 			return r;
@@ -234,6 +235,7 @@ static int load_urls(struct loaded_project *project, const struct yaml_node *con
 {
 	struct project_loader *load = project->load;
 	const struct yaml_node *user = conf_user_section(project), *variables = extended_variables(project, pass);
+	const struct yaml_node *mirrors = NULL;
 	int r = view_check_urls(project, pass->variables);
 
 	pass->default_mirror = load->request->default_mirror;
@@ -242,19 +244,21 @@ static int load_urls(struct loaded_project *project, const struct yaml_node *con
 		return r;
 	if (user && !pass->default_mirror && (r = yaml_get_str(user, "default-mirror", &pass->default_mirror, diag)) < 0)
 		return r;
-	if (user && (r = yaml_get_list(user, "mirrors", &pass->mirrors, diag)) < 0)
-		return r;
-	pass->user_mirrors = pass->mirrors != NULL;
-	if (!pass->user_mirrors && (r = yaml_get_list(config, "mirrors", &pass->mirrors, diag)) < 0)
-		return r;
-	if (pass->mirrors && (r = conf_expand(load, variables, pass->mirrors, &pass->mirrors, diag)) < 0)
-		return r;
-	if ((r = check_mirrors(project, pass, diag)) < 0)
-		return r;
 	pass->aliases = yaml_empty_map(load->arena, config);
-	if ((r = yaml_get_map(config, "aliases", &pass->aliases, diag)) < 0)
+	if ((r = yaml_get_map(config, "aliases", &pass->aliases, diag)) < 0 ||
+	    (r = conf_expand(load, variables, pass->aliases, &pass->aliases, diag)) < 0)
 		return r;
-	return conf_expand(load, variables, pass->aliases, &pass->aliases, diag);
+	if (user && (r = yaml_get_list(user, "mirrors", &mirrors, diag)) < 0)
+		return r;
+	pass->user_mirrors = mirrors != NULL;
+	if (!pass->user_mirrors && (r = yaml_get_list(config, "mirrors", &mirrors, diag)) < 0)
+		return r;
+	if (mirrors && (r = conf_expand(load, variables, mirrors, &mirrors, diag)) < 0)
+		return r;
+	/* A mirror's plugin may come from a junction, which cannot be fetched from a mirror itself then. */
+	r = check_mirrors(project, pass, mirrors, diag);
+	pass->mirrors = mirrors;
+	return r;
 }
 
 static int load_pass(struct loaded_project *project, const struct yaml_node **config, struct pass *pass,

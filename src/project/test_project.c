@@ -425,6 +425,12 @@ static void test_urls(void **state)
 	write_files("project.conf", CONF "aliases: {a: 'https://a/'}\n", "user.conf", "fetch: {source: mirrors}\n",
 		    "elements/x.bst", "kind: import\nsources: [{kind: tar, url: 'a:x.tar'}]\n", NULL);
 	expect_error("x.bst", "source", "missing-source-alias-target", "No fetch URI found for alias 'a'");
+	/* The junction that has the mirror's plugin cannot come from that mirror. */
+	write_files("user.conf", "fetch: {source: mirrors}\n", "project.conf",
+		    CONF "aliases: {a: 'https://a/'}\nmirrors: [{name: m, kind: k, config: {aliases: {a: [b]}}}]\n"
+		    "plugins: [{origin: junction, junction: j.bst, source-mirrors: [k]}]\n", "elements/j.bst",
+		    "kind: junction\nsources: [{kind: tar, url: 'a:x.tar', ref: r}]\n", NULL);
+	expect_error("x.bst", "source", "missing-source-alias-target", "No fetch URI found for alias 'a'");
 	write_files("project.conf", CONF, "elements/x.bst",
 		    "kind: import\nsources: [{kind: tar, url: 'nope:x.tar'}]\n", NULL);
 	expect_error("x.bst", "source", "invalid-source-alias", "Invalid alias 'nope' specified in URL: nope:x.tar");
