@@ -336,9 +336,16 @@ typedef ITEMS(struct level) level_stack;
 
 static int push_level(level_stack *stack, struct load_element *element, struct diag *diag)
 {
+	int r;
+
 	element->fully_loaded = true;
 	*items_add(stack) = (struct level){ .element = element };
-	return deps_extract(element->project->load, element->node, &element->deps, &element->dep_count, diag);
+	r = deps_extract(element->project->load, element->node, &element->deps, &element->dep_count, diag);
+	for (uint32_t i = 0; r >= 0 && i < element->dep_count; i++)
+		if (!element->deps[i].junction)
+			load_soon(element->project, element->deps[i].name);
+	load_go(element->project->load);
+	return r;
 }
 
 /* Different names may have led to one element: the first dependency takes in what the later ones said. */

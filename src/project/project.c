@@ -51,6 +51,25 @@ int load_yaml(struct loaded_project *project, const char *path, int dirfd, const
 	return 0;
 }
 
+void load_soon(struct loaded_project *project, const char *name)
+{
+	struct arena *arena = project->load->arena;
+	const char *path;
+
+	if (!yaml_cache_expects(project->load->cache))
+		return;
+	path = path_normal(arena, name);
+	if (str_starts(path, "../"))
+		return;
+	yaml_cache_expect(project->load->cache, project->element_fd, path, path_join(arena, project->element_path, path),
+			  project->junction ? arena_join(arena, project->junction->name, ":", path) : path, project->id);
+}
+
+void load_go(struct project_loader *load)
+{
+	yaml_cache_expect_go(load->cache);
+}
+
 int load_builtin(struct project_loader *load, const char *text, size_t len, const char *name,
 		 const struct yaml_node **ret, struct diag *diag)
 {
@@ -353,7 +372,12 @@ static int load_targets(struct project_loader *load, struct diag *diag)
 	for (uint32_t i = 0; i < load->request->except_count; i++)
 		*items_add(&names) = load->request->except[i];
 	for (size_t i = 0; r >= 0 && i < names.count; i++)
+		if (!strchr(names.at[i], ':'))
+			load_soon(load->top, names.at[i]);
+	load_go(load);
+	for (size_t i = 0; r >= 0 && i < names.count; i++)
 		r = loader_target(load->top, names.at[i], items_add(&elements), diag);
+	yaml_cache_expect_end(load->cache); /* it reads through descriptors that are closed when a round ends */
 	load->times.elements_us = load_now(load) - start_us;
 	if (r >= 0)
 		r = order_all(load, elements.at, elements.count, diag);

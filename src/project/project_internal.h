@@ -393,6 +393,9 @@ struct project_loader {
 /* Parses path once; name is what errors call it, the junction's name is put before it. */
 int load_yaml(struct loaded_project *project, const char *path, int dirfd, const char *at, const char *name,
 	      const struct yaml_node **ret, struct diag *diag);
+/* Element files that load_yaml will be asked for: parsed ahead where that helps.  A batch ends with load_go. */
+void load_soon(struct loaded_project *project, const char *name);
+void load_go(struct project_loader *load);
 /* The same for text that is part of the program; name is static or in the arena. */
 int load_builtin(struct project_loader *load, const char *text, size_t len, const char *name,
 		 const struct yaml_node **ret, struct diag *diag);

@@ -154,6 +154,7 @@ void yaml_cache_free(struct yaml_cache *cache)
 {
 	if (!cache)
 		return;
+	ahead_free(cache->ahead);
 	if (cache->map)
 		munmap((void *)cache->map, cache->map_len);
 	free(cache->used);
@@ -220,15 +221,58 @@ static void remember(struct yaml_cache *cache, uint64_t signature, const struct 
 	cache->parsed_bytes += text_bytes * 4 + sizeof(struct cache_record);
 }
 
+static void keep_parsed(struct yaml_cache *cache, const struct stat *st, const struct timespec *asked,
+			const struct yaml_node *root)
+{
+	if (!is_racy(st, asked))
+		remember(cache, signature_of(st), root, (size_t)st->st_size);
+}
+
+bool yaml_cache_expects(const struct yaml_cache *cache)
+{
+	return cache && !cache->map;
+}
+
+void yaml_cache_expect(struct yaml_cache *cache, int dirfd, const char *path, const char *shown_path, const char *name,
+		       uint32_t owner)
+{
+	const char *known_as = shown_path ? shown_path : path;
+
+	if (!yaml_cache_expects(cache) || *known_as != '/')
+		return;
+	if (!cache->ahead)
+		cache->ahead = ahead_new();
+	ahead_expect(cache->ahead, dirfd, path, known_as, name, owner);
+}
+
+void yaml_cache_expect_go(struct yaml_cache *cache)
+{
+	if (cache && cache->ahead)
+		ahead_go(cache->ahead);
+}
+
+void yaml_cache_expect_end(struct yaml_cache *cache)
+{
+	if (cache && cache->ahead)
+		ahead_end(cache->ahead);
+}
+
 int yaml_cache_load(struct yaml_cache *cache, struct arena *arena, int dirfd, const char *path, const char *shown_path,
 		    const char *name, uint32_t owner, const struct yaml_node **ret, struct diag *diag)
 {
 	const char *known_as = shown_path ? shown_path : path;
 	const struct yaml_node *found;
+	struct ahead_file parsed;
 	struct timespec asked;
 	struct stat st;
 	int r;
 
+	if (cache && cache->ahead && ahead_take(cache->ahead, known_as, name, owner, &parsed)) {
+		cache->misses++;
+		keep_parsed(cache, &parsed.st, &parsed.asked, parsed.root);
+		*ret = parsed.root;
+		return 0;
+	}
 	/* Only absolute paths mean the same file next time. */
 	if (!cache || *known_as != '/' || fstatat(dirfd, path, &st, 0) < 0 || !S_ISREG(st.st_mode))
 		return yaml_load_file(arena, dirfd, path, shown_path, name, owner, ret, diag);
@@ -240,8 +284,8 @@ int yaml_cache_load(struct yaml_cache *cache, struct arena *arena, int dirfd, co
 	cache->misses++;
 	clock_gettime(CLOCK_REALTIME, &asked);
 	r = yaml_load_file(arena, dirfd, path, shown_path, name, owner, ret, diag);
-	if (r == 0 && !is_racy(&st, &asked))
-		remember(cache, signature_of(&st), *ret, (size_t)st.st_size);
+	if (r == 0)
+		keep_parsed(cache, &st, &asked, *ret);
 	return r;
 }
 

@@ -15,7 +15,7 @@
  *         and texts of one file
  *     the index: open addressing, u32 hash and u32 offset / 16 of a record (0: free)
  *
- * One image may be mapped in a process at a time.  Only by the parent, one thread; nodes are read by all.
+ * One image may be mapped in a process at a time.  Only by the parent, one thread calls; nodes are read by all.
  */
 #ifndef YAML_CACHE_H
 #define YAML_CACHE_H
@@ -33,6 +33,15 @@ void yaml_cache_free(struct yaml_cache *cache);
  * NULL. */
 int yaml_cache_load(struct yaml_cache *cache, struct arena *arena, int dirfd, const char *path, const char *shown_path,
 		    const char *name, uint32_t owner, const struct yaml_node **ret, struct diag *diag);
+/* Announces a file that will be asked for with the same arguments.  Without an image, a second thread then parses what
+ * is expected, as far ahead as it gets; with one, or without a cache, nothing happens (_expects: false).  dirfd stays open
+ * until _expect_end, which has to come before anything is forked: the thread has ended on return.  _expect_go: a batch is
+ * complete. */
+bool yaml_cache_expects(const struct yaml_cache *cache);
+void yaml_cache_expect(struct yaml_cache *cache, int dirfd, const char *path, const char *shown_path, const char *name,
+		       uint32_t owner);
+void yaml_cache_expect_go(struct yaml_cache *cache);
+void yaml_cache_expect_end(struct yaml_cache *cache);
 /* As yaml_parse, for text that is part of the program: known by its name and content. */
 int yaml_cache_parse(struct yaml_cache *cache, struct arena *arena, const char *text, size_t len, const char *name,
 		     const struct yaml_node **ret, struct diag *diag);

@@ -3,6 +3,8 @@
 #define YAML_CACHE_INTERNAL_H
 
 #include <assert.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "yaml/cache.h"
 #include "yaml/yaml_internal.h"
@@ -44,8 +46,11 @@ struct cache_kept { /* parsed in this session */
 	const struct yaml_file *file;
 };
 
+struct yaml_ahead;
+
 struct yaml_cache {
 	char *path;
+	struct yaml_ahead *ahead; /* while there is no image; NULL if nothing was expected yet */
 	const char *map;
 	size_t map_len;
 	const struct cache_slot *slots;
@@ -61,6 +66,23 @@ static inline const struct yaml_file *cache_file(const struct cache_record *reco
 {
 	return (const struct yaml_file *)(record + 1);
 }
+
+/* ahead.c */
+struct ahead_file {
+	const struct yaml_node *root;
+	struct stat st; /* before it was read */
+	struct timespec asked;
+};
+struct yaml_ahead *ahead_new(void);
+void ahead_free(struct yaml_ahead *ahead);
+/* Texts are copied. */
+void ahead_expect(struct yaml_ahead *ahead, int dirfd, const char *path, const char *known_as, const char *name,
+		  uint32_t owner);
+void ahead_go(struct yaml_ahead *ahead);
+/* False: parse it yourself. */
+bool ahead_take(struct yaml_ahead *ahead, const char *known_as, const char *name, uint32_t owner, struct ahead_file *ret);
+/* No more is parsed; what was, stays. */
+void ahead_end(struct yaml_ahead *ahead);
 
 uint64_t cache_checksum(const void *bytes, size_t len);
 uint32_t cache_hash(const char *path, const char *name);

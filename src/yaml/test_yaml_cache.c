@@ -299,6 +299,60 @@ static void test_two_at_once(void **state)
 	yaml_cache_free(one);
 }
 
+enum { AHEAD_FILES = 120 };
+
+/* Files that a second thread may have parsed: the same trees and the same errors, whoever was first. */
+static void test_expected(void **state)
+{
+	struct world *w = *state;
+	struct yaml_cache *cache = yaml_cache_open(w->image);
+	char path[AHEAD_FILES][112], text[64];
+	const struct yaml_node *root = NULL, *value;
+	struct diag diag = DIAG_INIT;
+
+	assert_true(yaml_cache_expects(cache));
+	for (int i = 0; i < AHEAD_FILES; i++) {
+		snprintf(path[i], sizeof(path[i]), "%s/%d.bst", w->dir, i);
+		snprintf(text, sizeof(text), i % 10 == 3 ? "kind: [%d" : "kind: k%d\n", i);
+		write_file(path[i], text);
+	}
+	settle();
+	for (int round = 0; round < 2; round++) { /* announced again in a second round, as after a junction was fetched */
+		for (int i = 0; i < AHEAD_FILES; i++)
+			yaml_cache_expect(cache, AT_FDCWD, path[i], NULL, "x.bst", 1);
+		yaml_cache_expect(cache, AT_FDCWD, w->dir, NULL, "x.bst", 1); /* no file, and nobody asks for it */
+		yaml_cache_expect_go(cache);
+		for (int i = round * AHEAD_FILES / 2; i < (round + 1) * AHEAD_FILES / 2; i++) {
+			int r = yaml_cache_load(cache, &w->arena, AT_FDCWD, path[i], NULL, "x.bst", 1, &root, &diag);
+
+			if (i % 10 == 3) {
+				assert_true(r < 0);
+				assert_string_equal(diag.reason, "invalid-yaml");
+				diag_release(&diag);
+				continue;
+			}
+			assert_int_equal(r, 0);
+			snprintf(text, sizeof(text), "k%d", i);
+			value = yaml_get(root, "kind");
+			assert_string_equal(value->text, text);
+			assert_string_equal(value->file->path, path[i]);
+			assert_int_equal(value->file->owner, 1);
+		}
+		yaml_cache_expect_end(cache);
+	}
+	/* Under another name or for another project it is another tree. */
+	assert_int_equal(yaml_cache_load(cache, &w->arena, AT_FDCWD, path[0], NULL, "x.bst", 2, &root, &diag), 0);
+	assert_int_equal(root->file->owner, 2);
+	expect(cache, 0, AHEAD_FILES + 1);
+	assert_int_equal(yaml_cache_save(cache), 0);
+	yaml_cache_free(cache);
+	cache = yaml_cache_open(w->image);
+	assert_false(yaml_cache_expects(cache));
+	assert_int_equal(yaml_cache_load(cache, &w->arena, AT_FDCWD, path[1], NULL, "x.bst", 1, &root, &diag), 0);
+	expect(cache, 1, 0);
+	yaml_cache_free(cache);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +366,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_builtin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_expected, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
