@@ -163,14 +163,27 @@ static int remove_stale(void *data, int dirfd, const char *name)
 	return 0;
 }
 
-/* Blobs that were being written when a session died.  Ours only, and only old ones: another session may be at it. */
+struct temps {
+	int64_t before_s; /* what is older goes in any case */
+	bool alone;       /* no session is alive, in this or another pid namespace */
+};
+
+/* "millrace-<8 hex digits>-<pid>-...": is that process gone? */
+static bool writer_is_gone(const char *name)
+{
+	long pid = strlen(name) > sizeof "millrace-" + 8 ? strtol(name + sizeof "millrace-" + 8, NULL, 10) : 0;
+
+	return pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Blobs that were being written when a session died.  Ours only, and not those of others that may still be at it. */
 static int remove_temp(void *data, int dirfd, const char *name)
 {
-	const int64_t *before_s = data;
+	const struct temps *temps = data;
 	struct stat st;
 
 	if (str_starts(name, "millrace-") && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_mtime < *before_s)
+	    (st.st_mtime < temps->before_s || (temps->alone && writer_is_gone(name))))
 		unlinkat(dirfd, name, 0);
 	return 0;
 }
@@ -239,11 +252,19 @@ void cas_live_sessions(struct cas *cas, void (*fn)(void *data, int64_t since_ns)
 	for_each_name(cas->root_fd, "millrace/cas", look_at_live, &live);
 }
 
+static void not_alone(void *data, int64_t since_ns)
+{
+	bool *alone = data;
+
+	if (since_ns != INT64_MAX) /* over, but for the sync */
+		*alone = false;
+}
+
 int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char *path, const char *bytes, size_t len),
 		      void *data, struct diag *diag)
 {
 	struct recovery recovery = { .cas = cas, .check_ref = check_ref, .data = data };
-	int64_t day_ago_s = time(NULL) - 24 * 3600;
+	struct temps temps = { time(NULL) - 24 * 3600, true };
 	int r = fs_mkdir_p(cas->root_fd, "millrace/cas", 0755);
 
 	if (r == 0) {
@@ -263,8 +284,9 @@ int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char 
 		if (r == 0)
 			r = for_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
 	}
+	cas_live_sessions(cas, not_alone, &temps.alone);
 	if (r == 0)
-		r = for_each_name(cas->root_fd, "cas/tmp", remove_temp, &day_ago_s);
+		r = for_each_name(cas->root_fd, "cas/tmp", remove_temp, &temps);
 	if (r == 0)
 		r = write_marker(cas);
 	if (r == 0) {

@@ -54,6 +54,7 @@ struct sandbox {
 	struct cas_tree *tree;
 	bool staged, broken;
 	struct digest base;           /* tree of the layers, if staged */
+	struct digest shown;          /* tree that the running batch began with */
 	struct sandbox_layers layers;
 	int scratch_fd;               /* -1: not made yet */
 	char scratch[32];             /* its name in sandboxes/ */

@@ -207,7 +207,7 @@ static const struct scenario {
 	{ "environment", "env | grep -v SHLVL | sort", "HOME=/tmp\nPATH=/bin\nPWD=/b/e\nQUOTED=it's $x\n" },
 	{ "ids", "id; umask; pwd; hostname", "uid=0 gid=0\n0022\n/b/e\nbuildbox\n" },
 	{ "modes and times", "stat -c '%a %Y %u %g %n' / /bin /bin/busybox /bin/sh /usr/lib/two . x exe dir dir/sub/f out",
-	  "755 1321009871 0 0 /\n755 1321009871 0 0 /bin\n755 1321009871 0 0 /bin/busybox\n777 1321009871 0 0 /bin/sh\n"
+	  "555 1321009871 0 0 /\n755 1321009871 0 0 /bin\n755 1321009871 0 0 /bin/busybox\n777 1321009871 0 0 /bin/sh\n"
 	  "755 1321009871 0 0 /usr/lib/two\n755 1321009871 0 0 .\n644 1321009871 0 0 x\n755 1321009871 0 0 exe\n"
 	  "755 1321009871 0 0 dir\n644 1321009871 0 0 dir/sub/f\n777 1321009871 0 0 out\n" },
 	{ "copy one of two equal files over the other", "cp x y; cp /usr/lib/one x; cat x y", "1same" },
@@ -220,11 +220,14 @@ static const struct scenario {
 	{ "one blob, executable and not", "./exe; test -x plain || echo not; chmod -x exe; test -x exe || echo neither",
 	  "ran\nnot\nneither\n" },
 	{ "read-only root", "touch /t 2>&1 || true; touch /usr/lib/t 2>&1 || true; rm /usr/file 2>&1 || true; touch /i/t t /tmp/t /dev/shm/t",
-	  "touch: /t: Read-only file system\ntouch: /usr/lib/t: Read-only file system\n"
+	  "touch: /t: Permission denied\ntouch: /usr/lib/t: Read-only file system\n"
 	  "rm: can't remove '/usr/file': Read-only file system\n" },
 	{ "writable root", "touch /t /usr/lib/t; mv /usr/lib/one /one; cat /one; rm -r /usr/lib; ls -a /usr", "1.\n..\nempty\nfile\nlink\n", true },
 	{ "clean-up of the build root", "cd /; rm -rf -- /b/e 2>&1 || true; ls -a /b/e",
-	  "rm: can't remove '/b/e': Read-only file system\n.\n..\n" },
+	  "rm: can't remove '/b/e': Permission denied\n.\n..\n" },
+	{ "files move and are linked from one writable directory to the other",
+	  "mkdir /i/d; busybox mv x /i/d/x; ln y /i/d/y; ln /i/d/x z; stat -c %h /i/d/y z; cat /i/d/x z; mv dir /i/moved; ls /i/moved",
+	  "2\n2\nsamesamesub\n" },
 	{ "devices and mounts", "cd /dev; ls; ls -d /sys 2>&1 || true; cat </dev/null; echo x >/dev/null; cat",
 	  "core\nfd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\nls: /sys: No such file or directory\n" },
 	{ "no network, no privileges", "cat /proc/net/dev | wc -l; cat /proc/self/status >s; grep -E 'Cap(Eff|Bnd)|NoNew|SigIgn' s",

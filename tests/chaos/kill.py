@@ -2,8 +2,8 @@
 """kill.py MILLRACE [--rounds N] [--seed N] [--keep DIR]: SIGKILL at random moments of real builds.  Speaks TAP.
 
 Each round builds the small project and kills the parent, a worker, a sandboxed process, or all of them at once, at a random
-moment.  Then: no process is left, nothing is mounted, the next run completes, and every key and digest is what it was
-after an undisturbed build.  What a killed session leaves in the cache is gone after the next one, so nothing grows.
+moment.  Then: no process is left, nothing is mounted, the next run completes, `cache fsck` finds nothing wrong, and every key
+and digest is what it was after an undisturbed build.  200 rounds are the long form: test `kill-long` of suite `long`.  What a killed session leaves in the cache is gone after the next one, so nothing grows.
 """
 import argparse
 import collections
@@ -25,6 +25,7 @@ class Small:
         self.program, self.top = os.path.abspath(program), top
         self.project, self.cache = f"{top}/project", f"{top}/cache"
         self.kills = collections.Counter()
+        self.hits = 0
         with open(f"{top}/conf", "w", encoding="utf-8") as f:
             f.write(f"cachedir: {self.cache}\n")
 
@@ -78,7 +79,9 @@ def one_round(small, dice, what, span_s, expected):
     chosen = victims(what, child)
     if what in ("worker", "sandbox") and chosen:
         chosen = [dice.choice(chosen)]
-    small.kills[what] += sum(common.kill(pid) for pid in chosen)
+    killed = sum(common.kill(pid) for pid in chosen)
+    small.kills[what] += killed
+    small.hits += killed > 0
     out, _ = child.communicate(timeout=300)
     if what in ("worker",) and child.returncode:
         return f"a worker was killed, and the session ended with {child.returncode}: {out[-1500:]}"
@@ -86,7 +89,7 @@ def one_round(small, dice, what, span_s, expected):
     if not wrong and common.mounts_below(small.top):
         wrong = f"still mounted: {common.mounts_below(small.top)}"
     # A killed command is a failed build, which is cached as such.
-    wrong = wrong or rebuild(small)
+    wrong = wrong or rebuild(small) or check(small)
     if not wrong:
         got = small.results()
         wrong = None if got == expected else f"results differ:\n{got}\nexpected:\n{expected}"
@@ -99,6 +102,12 @@ def rebuild(small):
     if code:
         return f"the next run ended with {code}: {out[-1500:]}"
     return common.nobody_left(5.0)  # the sync at the end goes on in the background
+
+
+def check(small):
+    """Nothing that is referenced may be broken or missing."""
+    code, out = small.run("cache", "fsck")
+    return f"fsck ended with {code}: {out[-1500:]}" if code else None
 
 
 def main():
@@ -124,6 +133,7 @@ def main():
         for i in range(args.rounds):
             what = VICTIMS[i % len(VICTIMS)]
             tap.case(f"round {i + 1}: {what} killed", one_round(small, dice, what, span_s, expected))
+        print(f"# {small.hits} of {args.rounds} rounds hit a running process", flush=True)
         print(f"# layers at the end: {len(os.listdir(small.cache + '/millrace/layers'))}")
     for what, count in sorted(small.kills.items()):
         print(f"{count:5} {what}", file=sys.stderr)
