@@ -222,11 +222,18 @@ static void ask_failure(struct run *run, const struct driver_job *job, const cha
 		.element = session->graph.elements[job->element].full_name,
 		.logfile = log,
 	};
+	enum session_answer answer;
 
 	if (!asks_about_failures(session) || job->element == SCHED_NONE || driver_terminating(run->driver))
 		return;
+	failure.sandbox = job->queue == SCHED_BUILD && session_shell_offered(session, job->element);
 	driver_pause(run->driver);
-	switch (session->frontend->ask_failure(session->frontend->data, &failure)) {
+	do {
+		answer = session->frontend->ask_failure(session->frontend->data, &failure);
+		if (answer == SESSION_ANSWER_SHELL)
+			session_shell_failed(session, job->element);
+	} while (answer == SESSION_ANSWER_SHELL);
+	switch (answer) {
 	case SESSION_ANSWER_QUIT:
 		driver_quit(run->driver);
 		break;

@@ -154,6 +154,12 @@ int session_script(struct session *session, struct cas_tree *tree, uint32_t elem
 /* Adds "build.sh", which runs these elements' scripts in order. */
 int session_script_all(struct session *session, struct cas_tree *tree, const struct session_ids *elements);
 
+/* --- shell.c: a shell in the sandbox of a build that failed, while the pipeline pauses --- */
+
+bool session_shell_offered(const struct session *session, uint32_t element);
+/* Until the person leaves it.  What goes wrong is said. */
+void session_shell_failed(struct session *session, uint32_t element);
+
 /* --- say.c: messages of the session itself --- */
 
 void session_say(struct session *session, enum session_message_type type, const char *text, const char *detail);

@@ -11,8 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kinds/kinds.h"
+
+enum sort { SHELL_RUN, SHELL_BUILD, SHELL_BUILDTREE };
+
 struct shell {
 	struct session_staging staging;
+	enum sort sort;
+	bool isolate;
+	const struct session_strings *asked; /* the command, if the person gave one */
 	const struct project_info *project; /* of the top level; NULL: there is none */
 	struct artifact artifact;           /* with --use-buildtree */
 	const char *cwd;
@@ -208,12 +215,12 @@ static void make_mounts(struct shell *shell)
 static void make_command(struct shell *shell, struct sandbox_command *command)
 {
 	static const char *const fallback[] = { "sh", "-i" };
-	const struct session_strings *asked = &shell->staging.session->request->arguments;
+	const struct session_strings *asked = shell->asked;
 
 	*command = (struct sandbox_command){ .argv = fallback, .argc = ARRAY_SIZE(fallback), .cwd = shell->cwd,
 					     .environment = shell->environment,
 					     .environment_count = shell->environment_count };
-	if (asked->count) {
+	if (asked && asked->count) {
 		command->argv = asked->items;
 		command->argc = (uint32_t)asked->count;
 	} else if (shell->project && shell->project->shell_command_count) {
@@ -269,12 +276,10 @@ static int run(struct shell *shell)
 	int r;
 
 	shell->cwd = "/";
-	r = session->request->use_buildtree ? stage_buildtree(shell) :
-	    session->request->shell_build   ? stage_build(shell) :
-					      stage_run(shell);
+	r = shell->sort == SHELL_BUILDTREE ? stage_buildtree(shell) : shell->sort == SHELL_BUILD ? stage_build(shell) : stage_run(shell);
 	if (r < 0)
 		return r;
-	shell->terms.open = !session->request->isolate;
+	shell->terms.open = !shell->isolate;
 	make_environment(shell);
 	if (shell->terms.open)
 		make_mounts(shell);
@@ -299,6 +304,9 @@ static int find_target(struct shell *shell)
 		diag_detail(&session->diag, "Use the --build and --use-buildtree options to shell into a cached build tree");
 		return -EINVAL;
 	}
+	shell->asked = &request->arguments;
+	shell->isolate = request->isolate;
+	shell->sort = request->use_buildtree ? SHELL_BUILDTREE : request->shell_build ? SHELL_BUILD : SHELL_RUN;
 	if (project_directory(session->loader))
 		shell->project = project_info(session->loader, 0);
 	return session_select(session, request->use_buildtree ? SESSION_DEPS_NONE :
@@ -327,4 +335,34 @@ int session_shell(struct session *session)
 		session->diag.domain = "app";
 	session_staging_release(&shell.staging);
 	return r;
+}
+
+bool session_shell_offered(const struct session *session, uint32_t element)
+{
+	return kinds_runs_commands(&session->graph.elements[element]) &&
+	       state_get(session->state, element)->artifact.outcome == STATE_ARTIFACT_FAILURE;
+}
+
+void session_shell_failed(struct session *session, uint32_t element)
+{
+	struct shell shell = {
+		.staging = { .session = session, .target = element },
+		.sort = SHELL_BUILDTREE,
+		.isolate = true,
+		.project = project_info(session->loader, 0),
+	};
+	int r = check_buildtree(&shell);
+
+	if (r == 0)
+		r = session_staging_init(&shell.staging);
+	if (r == 0)
+		r = run(&shell);
+	session_staging_release(&shell.staging);
+	if (r < 0) {
+		_cleanup_free_ char *text = xasprintf("Error while attempting to create interactive shell: %s",
+						      buf_text(&session->diag.message));
+
+		session_say(session, SESSION_MESSAGE_WARN, text, NULL);
+	}
+	diag_release(&session->diag);
 }
