@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/select.h>
 
-enum { CONNECT_TIMEOUT_S = 60, STALL_S = 600, WAIT_MOST_MS = 1000, ETAG_MAX = 1024 };
+enum { CONNECT_TIMEOUT_S = 60, STALL_S = 600, WAIT_MOST_MS = 1000, HEADER_MAX = 4096 };
 
 struct transfer {
 	const struct curl_request *request;
@@ -27,24 +27,35 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *data)
 	return r < 0 ? 0 : size * count;
 }
 
-/* A redirect has headers of its own: the last answer's ETag counts. */
+/* The value, if it is the header of that name ("ETag:"). */
+static void take_header(const char *line, size_t len, const char *name, struct buf *ret)
+{
+	size_t start = strlen(name);
+
+	if (len <= start || strncasecmp(line, name, start) != 0)
+		return;
+	while (start < len && (line[start] == ' ' || line[start] == '\t'))
+		start++;
+	while (len > start && (unsigned char)line[len - 1] <= ' ')
+		len--;
+	buf_clear(ret);
+	if (len - start <= HEADER_MAX)
+		buf_add(ret, line + start, len - start);
+}
+
+/* A redirect has headers of its own: the last answer's count. */
 static size_t on_header(char *line, size_t size, size_t count, void *data)
 {
-	struct transfer *transfer = data;
-	size_t len = size * count, start = 5;
+	struct curl_answer *answer = ((struct transfer *)data)->answer;
+	size_t len = size * count;
 
-	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
-		buf_clear(&transfer->answer->etag);
-	if (len > start && strncasecmp(line, "ETag:", start) == 0) {
-		while (start < len && (line[start] == ' ' || line[start] == '\t'))
-			start++;
-		while (len > start && (unsigned char)line[len - 1] <= ' ')
-			len--;
-		buf_clear(&transfer->answer->etag);
-		if (len - start <= ETAG_MAX)
-			buf_add(&transfer->answer->etag, line + start, len - start);
+	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+		buf_clear(&answer->etag);
+		buf_clear(&answer->challenge);
 	}
-	return size * count;
+	take_header(line, len, "ETag:", &answer->etag);
+	take_header(line, len, "WWW-Authenticate:", &answer->challenge);
+	return len;
 }
 
 static int on_progress(void *data, curl_off_t total, curl_off_t done, curl_off_t up_total, curl_off_t up)
@@ -130,6 +141,7 @@ static int conclude(struct transfer *transfer)
 		if (message->msg == CURLMSG_DONE)
 			code = message->data.result;
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	answer->status = status;
 	if (transfer->write_error)
 		return transfer->write_error;
 	if (code == CURLE_OK)
@@ -154,8 +166,10 @@ static int transfer_run(const struct curl_request *request, struct curl_answer *
 		_cleanup_free_ char *line = xasprintf("If-None-Match: %s", request->etag);
 
 		headers = curl_slist_append(headers, line);
-		curl_easy_setopt(transfer.easy, CURLOPT_HTTPHEADER, headers);
 	}
+	for (const char *const *line = request->headers; line && *line; line++)
+		headers = curl_slist_append(headers, *line);
+	curl_easy_setopt(transfer.easy, CURLOPT_HTTPHEADER, headers);
 	curl_multi_add_handle(transfer.multi, transfer.easy);
 	while (r == 0 && running) {
 		curl_multi_perform(transfer.multi, &running);

@@ -11,6 +11,7 @@
 struct curl_request {
 	const char *url;
 	const char *etag; /* what we have already, or NULL */
+	const char *const *headers; /* lines to send too ("Accept: x"), NULL-terminated; may be NULL */
 	void *data;
 	/* Gets the body in order; <0 stops. */
 	int (*write)(void *data, const void *bytes, size_t len);
@@ -23,6 +24,8 @@ struct curl_answer {
 	struct buf etag;  /* of what came; may be empty */
 	struct buf error; /* why it failed, one line */
 	bool temporary;   /* the failure may pass */
+	long status;      /* of the last answer; 0: there was none, or the protocol has none */
+	struct buf challenge; /* its WWW-Authenticate; may be empty */
 };
 
 enum curl_outcome { CURL_CAME = 0, CURL_NOT_MODIFIED = 1 };

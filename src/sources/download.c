@@ -260,6 +260,7 @@ static int mirror(struct sources_context *ctx, const char *directory, const char
 	unlink(part); /* gone already if it was kept */
 	close_fd(incoming.fd);
 	buf_release(&answer.etag);
+	buf_release(&answer.challenge);
 	buf_release(&answer.error);
 	return r;
 }

@@ -14,7 +14,8 @@ static const struct sources_ops *const kinds[] = { &sources_local, &sources_work
 						   &sources_git,   &sources_git_tag,   &sources_git_module,
 						   &sources_git_repo, &sources_cpan,       &sources_pypi,
 						   &sources_gnu,      &sources_cargo,      &sources_cargo2,
-						   &sources_go_module, &sources_anitya,    &sources_gen_cargo_lock };
+						   &sources_go_module, &sources_anitya,    &sources_gen_cargo_lock,
+						   &sources_docker };
 
 static const struct sources_ops *find_ops(const char *kind)
 {

@@ -433,6 +433,16 @@ static bool without_top(const char **name)
 	return slash != NULL;
 }
 
+static bool is_kept(const struct archive_rules *rules, const char *path)
+{
+	_cleanup_free_ char *name = NULL;
+
+	if (!rules->keep)
+		return true;
+	name = xstrndup(path, bare_len(path));
+	return rules->keep(rules->keep_data, name);
+}
+
 static bool is_excluded(const struct archive_rules *rules, const char *name)
 {
 	_cleanup_buf_ struct buf rooted = BUF_INIT; /* the peer matches "/<pattern>" against "/<name>" */
@@ -451,7 +461,7 @@ static bool below_base(const struct archive_rules *rules, const struct noted *no
 
 	*name = noted->path;
 	*link = noted->link;
-	if (noted->type == ARCHIVE_DEVICE)
+	if (noted->type == ARCHIVE_DEVICE || !is_kept(rules, noted->path))
 		return false;
 	if (rules->strip_top)
 		return without_top(name) && (noted->type != ARCHIVE_HARDLINK || without_top(link)) &&
@@ -525,6 +535,33 @@ int sources_archive_tree(struct sources_context *ctx, int fd, const struct archi
 	util_free_p(&unpack.groups);
 	strmap_release(&unpack.linked);
 	arena_release(&unpack.arena);
+	return r;
+}
+
+struct naming {
+	int (*visit)(void *data, const char *name);
+	void *data;
+};
+
+static int name_member(void *data, const struct archive_member *member)
+{
+	struct naming *naming = data;
+	_cleanup_free_ char *name = xstrndup(member->path, bare_len(member->path));
+
+	return naming->visit(naming->data, name);
+}
+
+int sources_archive_names(struct sources_context *ctx, int fd, enum archive_format format,
+			  int (*visit)(void *data, const char *name), void *data)
+{
+	struct naming naming = { visit, data };
+	struct archive_sink sink = { .data = &naming, .member = name_member };
+	const struct archive_module *module = module_open("archive", ARCHIVE_MODULE_SYMBOL, ctx->diag);
+	_cleanup_buf_ struct buf error = BUF_INIT;
+	int r = module ? module->read(fd, format, &sink, &error) : -ELIBACC;
+
+	if (r == -EBADMSG && error.len)
+		diag_set(ctx->diag, "source", NULL, "Error staging source: %s", error.data);
 	return r;
 }
 
