@@ -27,12 +27,33 @@ static struct arena_block *take_spare(void)
 	return block;
 }
 
+/* A block of one huge page, where the kernel has them: a quarter of what 512 small ones cost to make, and to fork. */
+static struct arena_block *map_huge_block(void)
+{
+	enum { SIZE = MOST_BYTES };
+	char *map = mmap(NULL, 2 * (size_t)SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t before = (size_t)-(uintptr_t)map % SIZE;
+
+	if (map == MAP_FAILED)
+		bug("out of memory (arena block of %d bytes)", SIZE);
+	if (before)
+		munmap(map, before);
+	munmap(map + before + SIZE, SIZE - before);
+	(void)madvise(map + before, SIZE, MADV_HUGEPAGE);
+	(void)madvise(map + before, SIZE, MADV_POPULATE_WRITE); /* if they are small after all, at once */
+	((struct arena_block *)(map + before))->size_bytes = SIZE;
+	return (struct arena_block *)(map + before);
+}
+
 static struct arena_block *map_block(size_t size)
 {
 	/* Populated at once: a fault for every page would cost five times as much. */
-	struct arena_block *block = mmap(NULL, size, PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS | (size <= (size_t)MOST_BYTES ? MAP_POPULATE : 0), -1, 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (size < (size_t)MOST_BYTES ? MAP_POPULATE : 0);
+	struct arena_block *block;
 
+	if (size == (size_t)MOST_BYTES)
+		return map_huge_block();
+	block = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (block == MAP_FAILED)
 		bug("out of memory (arena block of %zu bytes)", size);
 	block->size_bytes = size;
