@@ -215,15 +215,7 @@ static int stage(struct sources_context *ctx, const struct git_repo *repo, struc
 	return r;
 }
 
-static int find(struct sources_context *ctx, const struct graph_source *source, struct arena *arena,
-		struct git_repo *ret)
-{
-	const struct kinds_git *git = source->config;
-
-	return git_repo_find(ctx, arena, source->ops->name, git->original_url, git->url, git->ref, ret);
-}
-
-static bool have(struct sources_context *ctx, const struct graph_source *source)
+bool git_repo_source_have(struct sources_context *ctx, const struct graph_source *source, git_repo_find_fn *find)
 {
 	struct sources_context quiet = *ctx;
 	struct diag ignored = { 0 };
@@ -238,7 +230,7 @@ static bool have(struct sources_context *ctx, const struct graph_source *source)
 	return ret;
 }
 
-static int fetch(struct sources_context *ctx, const struct graph_source *source)
+int git_repo_source_fetch(struct sources_context *ctx, const struct graph_source *source, git_repo_find_fn *find)
 {
 	struct arena arena = { 0 };
 	struct git_repo repo;
@@ -248,6 +240,24 @@ static int fetch(struct sources_context *ctx, const struct graph_source *source)
 		r = git_repo_fetch(ctx, &repo);
 	arena_release(&arena);
 	return r;
+}
+
+static int find(struct sources_context *ctx, const struct graph_source *source, struct arena *arena,
+		struct git_repo *ret)
+{
+	const struct kinds_git *git = source->config;
+
+	return git_repo_find(ctx, arena, source->ops->name, git->original_url, git->url, git->ref, ret);
+}
+
+static bool have(struct sources_context *ctx, const struct graph_source *source)
+{
+	return git_repo_source_have(ctx, source, find);
+}
+
+static int fetch(struct sources_context *ctx, const struct graph_source *source)
+{
+	return git_repo_source_fetch(ctx, source, find);
 }
 
 static int tree(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,

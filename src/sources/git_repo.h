@@ -14,6 +14,11 @@ struct git_repo {
 /* Fills ret from url and ref ("[<tag>-<n>-g]<commit>"), strings in arena; <0 with diag set. */
 int git_repo_find(struct sources_context *ctx, struct arena *arena, const char *kind, const char *url,
 		  const char *translated, const char *ref, struct git_repo *ret);
+/* The same for a source, of which find knows what it wants: have and fetch of its kind. */
+typedef int git_repo_find_fn(struct sources_context *ctx, const struct graph_source *source, struct arena *arena,
+			     struct git_repo *ret);
+bool git_repo_source_have(struct sources_context *ctx, const struct graph_source *source, git_repo_find_fn *find);
+int git_repo_source_fetch(struct sources_context *ctx, const struct graph_source *source, git_repo_find_fn *find);
 bool git_repo_have(struct sources_context *ctx, const struct git_repo *repo);
 int git_repo_fetch(struct sources_context *ctx, const struct git_repo *repo);
 

@@ -30,29 +30,12 @@ static int find(struct sources_context *ctx, const struct graph_source *source, 
 
 static bool have(struct sources_context *ctx, const struct graph_source *source)
 {
-	struct sources_context quiet = *ctx;
-	struct diag ignored = { 0 };
-	struct arena arena = { 0 };
-	struct git_repo repo;
-	bool ret;
-
-	quiet.diag = &ignored;
-	ret = find(&quiet, source, &arena, &repo) == 0 && git_repo_have(&quiet, &repo);
-	arena_release(&arena);
-	diag_release(&ignored);
-	return ret;
+	return git_repo_source_have(ctx, source, find);
 }
 
 static int fetch(struct sources_context *ctx, const struct graph_source *source)
 {
-	struct arena arena = { 0 };
-	struct git_repo repo;
-	int r = find(ctx, source, &arena, &repo);
-
-	if (r == 0)
-		r = git_repo_fetch(ctx, &repo);
-	arena_release(&arena);
-	return r;
+	return git_repo_source_fetch(ctx, source, find);
 }
 
 /* ---- the module's files ---- */
