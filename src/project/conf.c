@@ -516,6 +516,7 @@ static int load_remotes(struct loaded_project *project, const struct yaml_node *
 	const struct yaml_node *artifacts = NULL, *sources = NULL, *user = conf_user_section(project);
 	int r;
 
+	info->execution = project->load->context->execution;
 	if ((r = yaml_get_list(config, "artifacts", &artifacts, diag)) < 0 ||
 	    (r = remotes_read_list(arena, artifacts, project->directory, &info->artifacts, &info->artifact_count,
 				   diag)) < 0 ||
@@ -530,7 +531,9 @@ static int load_remotes(struct loaded_project *project, const struct yaml_node *
 	    (r = remotes_read_section(arena, artifacts, &info->user_artifacts, diag)) < 0 ||
 	    (r = yaml_get_map(user, "source-caches", &sources, diag)) < 0)
 		return r;
-	return remotes_read_section(arena, sources, &info->user_source_caches, diag);
+	if ((r = remotes_read_section(arena, sources, &info->user_source_caches, diag)) < 0 || project->junction)
+		return r;
+	return remotes_read_execution(arena, user, project->load->context->storage_service.url, &info->execution, diag);
 }
 
 static int load_build_settings(struct loaded_project *project, const struct yaml_node *config, struct diag *diag)

@@ -61,7 +61,6 @@ static const char *const build_keys[] = { "max-jobs", "retry-failed", "dependenc
 static const char *const source_keys[] = { "source", NULL };
 static const char *const project_keys[] = { "artifacts", "source-caches", "options", "strict", "default-mirror",
 					    "remote-execution", "mirrors", NULL };
-static const char *const execution_keys[] = { "execution-service", "storage-service", "action-cache-service", NULL };
 
 static const char *const on_error_names[] = { "continue", "quit", "terminate", NULL };
 static const char *const policy_names[] = { "all", "aliases", "mirrors", "user", NULL };
@@ -227,30 +226,6 @@ static int read_cache(struct project_context *context, const struct yaml_node *c
 	return 0;
 }
 
-static int read_remote_execution(struct project_context *context, const struct yaml_node *config, struct diag *diag)
-{
-	const struct yaml_node *node = NULL, *service;
-	int r;
-
-	if ((r = yaml_get_map(config, "remote-execution", &node, diag)) < 0 || !node || node->count == 0)
-		return r;
-	if ((r = yaml_validate_keys(node, execution_keys, diag)) < 0 ||
-	    (r = yaml_need_map(node, "execution-service", &service, diag)) < 0 ||
-	    (r = remote_read(&context->arena, service, NULL, true, false, &context->execution_service, diag)) < 0)
-		return r;
-	service = NULL;
-	if ((r = yaml_get_map(node, "storage-service", &service, diag)) < 0 ||
-	    (service && (r = remote_read(&context->arena, service, NULL, true, false, &context->remote_storage_service,
-					 diag)) < 0))
-		return r;
-	service = NULL;
-	if ((r = yaml_get_map(node, "action-cache-service", &service, diag)) < 0 ||
-	    (service && (r = remote_read(&context->arena, service, NULL, true, true, &context->action_cache_service,
-					 diag)) < 0))
-		return r;
-	return 0;
-}
-
 struct number_field {
 	const char *key;
 	size_t offset;
@@ -361,7 +336,7 @@ static int read_all(struct project_context *context, const struct yaml_node *con
 	    (r = read_directory(context, config, "sourcedir", &context->sourcedir, diag)) < 0 ||
 	    (r = read_directory(context, config, "logdir", &context->logdir, diag)) < 0 ||
 	    (r = read_directory(context, config, "workspacedir", &context->workspacedir, diag)) < 0 ||
-	    (r = read_cache(context, config, diag)) < 0 || (r = read_remote_execution(context, config, diag)) < 0 ||
+	    (r = read_cache(context, config, diag)) < 0 || (r = remotes_read_execution(&context->arena, config, context->storage_service.url, &context->execution, diag)) < 0 ||
 	    (r = read_logging(context, config, diag)) < 0 || (r = read_work(context, config, diag)) < 0)
 		return r;
 	return read_projects(context, config, diag);

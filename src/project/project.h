@@ -56,6 +56,11 @@ struct project_remotes {
 	uint32_t count;
 };
 
+/* `remote-execution`; a service's url is NULL where it is not configured. */
+struct project_execution {
+	struct project_remote execution, storage, action_cache;
+};
+
 /* User configuration: the built-in defaults with the user's file composed over them.  Plain data; the session changes
  * fields that command line options override after project_context_load and before project_loader_new. */
 struct project_context {
@@ -86,7 +91,7 @@ struct project_context {
 	const char *element_format, *message_format;
 
 	struct project_remotes artifacts, source_caches;
-	struct project_remote execution_service, remote_storage_service, action_cache_service;
+	struct project_execution execution; /* of all projects; see project_info for a project's own */
 
 	const struct yaml_node *projects; /* per-project sections, keys checked; NULL if none */
 	const char *python_site;          /* directory to search for `pip` plugin origins before Python's own; NULL */
@@ -237,6 +242,7 @@ struct project_info {
 	const struct project_remote *artifacts, *source_caches; /* recommended by project.conf */
 	uint32_t artifact_count, source_cache_count;
 	struct project_remotes user_artifacts, user_source_caches; /* `projects.NAME` of the user configuration */
+	struct project_execution execution; /* of the top-level project: from there, else the user's for all projects */
 	const struct yaml_node *provenance_attributes;
 };
 /* project: id in the graph. */

@@ -337,6 +337,10 @@ int remotes_read_list(struct arena *arena, const struct yaml_node *list, const c
 		      const struct project_remote **ret, uint32_t *ret_count, struct diag *diag);
 int remotes_read_section(struct arena *arena, const struct yaml_node *node, struct project_remotes *ret,
 			 struct diag *diag);
+/* The mapping `remote-execution` of config over what ret has; untouched if there is none.  have_storage: a storage service is
+ * configured for all that is cached. */
+int remotes_read_execution(struct arena *arena, const struct yaml_node *config, bool have_storage,
+			   struct project_execution *ret, struct diag *diag);
 /* `~` and $VARIABLES as Python's expanduser and expandvars do. */
 const char *expand_user_path(struct arena *arena, const char *path);
 const char *expand_environment(struct arena *arena, const char *text);

@@ -183,3 +183,33 @@ int remotes_read_section(struct arena *arena, const struct yaml_node *node, stru
 		return r;
 	return remotes_read_list(arena, servers, NULL, &ret->servers, &ret->count, diag);
 }
+
+int remotes_read_execution(struct arena *arena, const struct yaml_node *config, bool have_storage,
+			   struct project_execution *ret, struct diag *diag)
+{
+	static const char *const names[] = { "execution-service", "storage-service", "action-cache-service", NULL };
+	struct project_remote *const services[] = { &ret->execution, &ret->storage, &ret->action_cache };
+	const struct yaml_node *node = NULL, *found[ARRAY_SIZE(services)] = { 0 };
+	int r = yaml_get_map(config, "remote-execution", &node, diag);
+
+	if (r < 0 || !node || node->count == 0)
+		return r;
+	*ret = (struct project_execution){ 0 };
+	r = yaml_validate_keys(node, names, diag);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(services); i++)
+		r = yaml_get_map(node, names[i], &found[i], diag);
+	if (r < 0)
+		return r;
+	if (!found[1] && !have_storage)
+		return yaml_error(diag, node, "invalid-data",
+				  "Remote execution requires 'storage-service' to be specified in the 'remote-execution' section if "
+				  "not already specified globally in the 'cache' section");
+	if (!found[0] && !found[2])
+		return yaml_error(diag, node, "invalid-data",
+				  "At least one of `execution-service` or `action-cache-service` need to be specified in the "
+				  "'remote-execution' section");
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(services); i++)
+		if (found[i])
+			r = remote_read(arena, found[i], NULL, true, i == 2, services[i], diag);
+	return MIN(r, 0);
+}

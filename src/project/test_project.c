@@ -240,6 +240,37 @@ static void test_project_errors(void **state)
 	expect_error(NULL, "load", "invalid-data", "cachedir must be an absolute path");
 }
 
+#define EXECUTION "remote-execution: {execution-service: {url: 'http://all'}, storage-service: {url: 'http://store'}}\n"
+
+static void test_remote_execution(void **state)
+{
+	struct fixture f = { 0 };
+	const struct project_info *info;
+
+	write_files("project.conf", CONF, "elements/a.bst", "kind: manual\n", "user.conf", EXECUTION, NULL);
+	must_load(&f, "a.bst");
+	info = project_info(f.loader, 0);
+	assert_string_equal(info->execution.execution.url, "http://all");
+	assert_string_equal(info->execution.storage.url, "http://store");
+	assert_null(info->execution.action_cache.url);
+	unload(&f);
+	write_files("project.conf", CONF, "elements/a.bst", "kind: manual\n", "user.conf",
+		    EXECUTION "cache: {storage-service: {url: 'http://cas'}}\n"
+		    "projects: {test: {remote-execution: {action-cache-service: {url: 'http://own', push: true}}}}\n", NULL);
+	must_load(&f, "a.bst");
+	info = project_info(f.loader, 0);
+	assert_null(info->execution.execution.url);
+	assert_null(info->execution.storage.url);
+	assert_string_equal(info->execution.action_cache.url, "http://own");
+	assert_true(info->execution.action_cache.push);
+	unload(&f);
+	write_files("project.conf", CONF, "elements/a.bst", "kind: manual\n", "user.conf",
+		    "projects: {test: {remote-execution: {execution-service: {url: 'http://own'}}}}\n", NULL);
+	expect_error(NULL, "load", "invalid-data", "Remote execution requires 'storage-service'");
+	write_files("project.conf", CONF, "user.conf", "remote-execution: {storage-service: {url: 'http://store'}}\n", NULL);
+	expect_error(NULL, "load", "invalid-data", "At least one of `execution-service` or `action-cache-service`");
+}
+
 static void test_includes(void **state)
 {
 	struct fixture f = { 0 };
@@ -499,7 +530,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_variables),      cmocka_unit_test(test_dependencies),
 		cmocka_unit_test(test_dependency_errors), cmocka_unit_test(test_project_errors),
-		cmocka_unit_test(test_includes),       cmocka_unit_test(test_options),
+		cmocka_unit_test(test_remote_execution), cmocka_unit_test(test_includes),       cmocka_unit_test(test_options),
 		cmocka_unit_test(test_junctions),      cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_refs),           cmocka_unit_test(test_workspace),
 		cmocka_unit_test(test_targets),        cmocka_unit_test(test_urls),        cmocka_unit_test(test_large),
