@@ -80,6 +80,7 @@ struct kinds_plugin {
 	enum kinds_plugin_state state;
 	uint32_t behaviour;      /* version of the kind's rules, from the table; 0 is the newest known */
 	int64_t artifact_version; /* BST_ARTIFACT_VERSION read from the file, -1 if it sets none */
+	const char *deprecated;  /* BST_PLUGIN_DEPRECATED is True: its BST_PLUGIN_DEPRECATION_MESSAGE, or ""; else NULL */
 	const char *default_url; /* literal of the file that ends up in keys (cargo, cargo2, pip, docker), or NULL */
 };
 /* Looks at the text of a plugin's .py file.  Never fails: an unknown file is a state.  Texts go to arena. */

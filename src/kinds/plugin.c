@@ -138,6 +138,23 @@ static int64_t artifact_version(const char *py, size_t len)
 	return -1;
 }
 
+/* The message of `BST_PLUGIN_DEPRECATED = True`; NULL if it is not. */
+static const char *deprecation(struct arena *arena, const char *py, size_t len)
+{
+	static const char *const message[] = { "BST_PLUGIN_DEPRECATION_MESSAGE", "=", NULL };
+	static const char name[] = "BST_PLUGIN_DEPRECATED";
+	const char *end = py + len, *hit = memmem(py, len, name, sizeof(name) - 1), *said;
+	struct text text = { hit ? hit + sizeof(name) - 1 : end, end };
+
+	if (!hit || !take(&text, "="))
+		return NULL;
+	skip_blanks(&text);
+	if (!take(&text, "True"))
+		return NULL;
+	said = find_literal(arena, py, len, message);
+	return said ? said : "";
+}
+
 static bool is_unstable(bool is_source, const char *kind)
 {
 	const struct kinds_source *source = is_source ? kinds_find_source(kind) : NULL;
@@ -160,5 +177,6 @@ void kinds_plugin_identify(struct kinds_plugin *ret, struct arena *arena, bool i
 		ret->state = is_unstable(is_source, kind) ? KINDS_PLUGIN_UNSTABLE : KINDS_PLUGIN_STABLE;
 	}
 	ret->artifact_version = is_source ? -1 : artifact_version(py_text, py_len);
+	ret->deprecated = deprecation(arena, py_text, py_len);
 	ret->default_url = default_url(arena, is_source, kind, py_text, py_len);
 }

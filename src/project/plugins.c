@@ -46,7 +46,6 @@ const char *plugin_type_name(enum plugin_type type)
 static int declare_kind(struct loaded_project *project, enum plugin_type type, struct plugin_entry entry,
 			const struct yaml_node *node, struct diag *diag)
 {
-	bool allow_deprecated;
 	int r;
 
 	if (yaml_is_scalar(node)) {
@@ -54,7 +53,7 @@ static int declare_kind(struct loaded_project *project, enum plugin_type type, s
 	} else if (yaml_is_map(node)) {
 		if ((r = yaml_validate_keys(node, plugin_keys, diag)) < 0 ||
 		    (r = yaml_need_str(node, "kind", &entry.kind, diag)) < 0 ||
-		    (r = yaml_get_bool(node, "allow-deprecated", &allow_deprecated, diag)) < 0)
+		    (r = yaml_get_bool(node, "allow-deprecated", &entry.allow_deprecated, diag)) < 0)
 			return r;
 	} else {
 		return yaml_error(diag, node, "invalid-data", "Plugin is not specified as a string or a dictionary");
@@ -71,14 +70,13 @@ static int declare_origin(struct loaded_project *project, const struct yaml_node
 {
 	struct plugin_entry entry = { .node = node };
 	const struct yaml_node *from, *list;
-	bool allow_deprecated;
 	int r, origin;
 
 	if ((r = yaml_need_enum(node, "origin", origin_names, &origin, diag)) < 0 ||
 	    (r = yaml_validate_keys(node, origins[origin].keys, diag)) < 0 ||
 	    (r = yaml_need_scalar(node, origins[origin].from, &from, diag)) < 0 ||
 	    (origin == ORIGIN_LOCAL && (r = path_check(project, from, PATH_DIR, diag)) < 0) ||
-	    (r = yaml_get_bool(node, "allow-deprecated", &allow_deprecated, diag)) < 0)
+	    (r = yaml_get_bool(node, "allow-deprecated", &entry.allow_deprecated, diag)) < 0)
 		return r;
 	entry.origin = (enum origin_type)origin;
 	entry.from = from->text;
@@ -220,6 +218,19 @@ static int judge(struct project_loader *load, const struct kinds_plugin *plugin,
 	return -ENOTSUP;
 }
 
+/* Its authors want to be rid of it, and this project has not said that it knows. */
+static void warn_deprecated(struct loaded_project *project, enum plugin_type type, const struct kinds_plugin *plugin,
+			    const struct yaml_node *node)
+{
+	uint32_t index = strmap_get(&project->plugin_index[type], plugin->kind, strlen(plugin->kind));
+	_cleanup_buf_ struct buf where = BUF_INIT;
+
+	if (!plugin->deprecated || index == STRMAP_NONE || project->plugins.at[index].allow_deprecated)
+		return;
+	yaml_provenance(&where, node);
+	load_warn(project->load, NULL, plugin->deprecated, "%s: Using deprecated plugin '%s'", buf_text(&where), plugin->kind);
+}
+
 int plugins_identify(struct loaded_project *project, enum plugin_type type, const char *kind,
 		     const struct yaml_node *node, struct kinds_plugin **ret, const char **ret_defaults,
 		     struct diag *diag)
@@ -255,5 +266,6 @@ int plugins_identify(struct loaded_project *project, enum plugin_type type, cons
 	kinds_plugin_identify(*ret, arena, type == PLUGIN_SOURCE, kind, buf_text(&text), text.len);
 	if (!(*ret)->package)
 		(*ret)->package = paths.package;
+	warn_deprecated(project, type, *ret, node);
 	return judge(project->load, *ret, type, path, node, diag);
 }

@@ -82,6 +82,7 @@ struct plugin_entry { /* one kind that an origin provides */
 	enum origin_type origin;
 	const char *from; /* path in the project, requirement of a package, or junction */
 	const struct yaml_node *node; /* of the origin */
+	bool allow_deprecated;
 };
 
 struct plugin_paths {
