@@ -1,7 +1,7 @@
 /* Runs many schedules; on failure finds a small one that still fails, and prints its trace.
  *
  * usage: sim [--count N] [--seed N] [--elements N] [--without KIND,...] [--state N] [--jobs N] [--trace] [--coverage]
- *            [--must-cover] [--least N] [--quick] [--real FILE]
+ *            [--must-cover] [--least N] [--add FILE] [--quick] [--real FILE]
  *   --seed N      first seed; with --count 1 (the default with --seed) replays one schedule
  *   --elements N  size of each graph instead of what the seed says
  *   --without     kinds of trouble to leave out: see sim_kind_names
@@ -9,6 +9,7 @@
  *   --real FILE   every fifth seed takes a piece of this graph (data/)
  *   --trace       print what happens; --quick: on failure do not look for a smaller one
  *   --coverage    print how often each cell state x event was met; --must-cover: fail when a possible one was not
+ *   --add FILE    add the counts that FILE holds of earlier portions, and leave the sum there
  *   --least N     fail when a possible cell, or a kind of trouble, was met less often than N times, when a schedule had
  *                 less than two faults, or when half of the schedules have less than 50 elements
  *
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +32,7 @@ struct options {
 	uint64_t count, least;
 	bool coverage, must_cover, quick;
 	struct sim_graph real;
-	const char *real_path;
+	const char *real_path, *add_path;
 };
 
 struct shared { /* what a child was doing when it failed */
@@ -255,6 +257,8 @@ static void parse(int argc, char **argv, struct options *o)
 		}
 		if (value && str_eq(argv[i], "--least")) {
 			o->least = strtoull(value, NULL, 10);
+		} else if (value && str_eq(argv[i], "--add")) {
+			o->add_path = value;
 		} else if (value && str_eq(argv[i], "--count")) {
 			o->count = strtoull(value, NULL, 10);
 		} else if (value && str_eq(argv[i], "--seed")) {
@@ -277,6 +281,28 @@ static void parse(int argc, char **argv, struct options *o)
 	}
 }
 
+/* A long run in portions: the counts are numbers of eight bytes, one after the other. */
+static void add_portion(struct sim_stats *stats, const char *path)
+{
+	uint64_t sum[sizeof(*stats) / sizeof(uint64_t)], earlier[ARRAY_SIZE(sum)];
+	FILE *f = fopen(path, "r");
+
+	_Static_assert(sizeof(sum) == sizeof(*stats), "");
+	memcpy(sum, stats, sizeof(sum));
+	if (f && fread(earlier, sizeof(earlier), 1, f) == 1) {
+		for (size_t i = 0; i < ARRAY_SIZE(sum); i++)
+			sum[i] += earlier[i];
+	}
+	if (f)
+		fclose(f);
+	f = fopen(path, "w");
+	if (!f || fwrite(sum, sizeof(sum), 1, f) != 1 || fclose(f) != 0) {
+		perror(path);
+		exit(2);
+	}
+	memcpy(stats, sum, sizeof(sum));
+}
+
 /* All schedules in one child: what fails may well be an assertion. */
 static int run_all(const struct options *o, struct shared *shared)
 {
@@ -287,6 +313,7 @@ static int run_all(const struct options *o, struct shared *shared)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		setvbuf(stdout, NULL, _IOLBF, 0);
 		for (uint64_t i = 0; i < o->count; i++) {
 			params.seed = shared->seed = o->params.seed + i;
@@ -315,6 +342,8 @@ int main(int argc, char **argv)
 			report(o.params, o.real_path);
 		return 1;
 	}
+	if (o.add_path)
+		add_portion(&shared->stats, o.add_path);
 	print_stats(&shared->stats);
 	if (o.must_cover)
 		o.least = MAX(o.least, 1u);

@@ -8,7 +8,7 @@
 #include "sched/budget.h"
 #include "sim.h"
 
-enum { BUILDS_MAX = 12, STEPS = 400, PATIENCE = 3000 };
+enum { BUILDS_MAX = 12, STEPS = 120, PATIENCE = 3000 };
 
 struct virtual_build {
 	uint32_t want, pipe; /* tokens in its pipe */
