@@ -133,6 +133,20 @@ static void seen(void **state)
 	budget_view(budget, 1, &view);
 	assert_true(view.joined && view.waiting && view.given == 0);
 	assert_int_equal(budget_look(budget, 1, 0), 0);
+	budget_leave(budget, 0);
+	expect_move(budget, 1, 1);
+	budget_leave(budget, 1);
+	budget_join(budget, 0, 2, 2);
+	expect_move(budget, 0, 2);
+	budget_join(budget, 1, 1, 2);
+	assert_int_equal(budget_look(budget, 1, 0), 0); /* a look before it begins says nothing about what it lacks */
+	budget_leave(budget, 0);
+	expect_move(budget, 1, 1);
+	expect_nothing(budget);
+	budget_leave(budget, 1);
+	budget_join(budget, 0, 2, 2);
+	expect_move(budget, 0, 2);
+	budget_join(budget, 1, 1, 1);
 	budget_leave(budget, 1); /* gives up waiting */
 	budget_view(budget, 1, &view);
 	assert_false(view.joined || view.waiting);

@@ -81,6 +81,7 @@ static void say(struct fixture *f, const struct sched_command *c)
 		buf_printf(&f->said, "spawn %u", c->worker);
 		break;
 	case SCHED_DISPATCH:
+		assert_true(c->attempt >= 1 && c->job != 0);
 		buf_printf(&f->said, "%s %c on %u", sched_queue_name(c->queue), name, c->worker);
 		if (c->attempt > 1)
 			buf_printf(&f->said, " again %u", c->attempt);
@@ -661,6 +662,68 @@ static void builds_do_not_starve_fetches(void **state)
 	end(&f);
 }
 
+/* Only who has a worker already leaves the last one to others: whoever shares the cache is no rival in that. */
+static void who_has_no_worker_need_not_yield(void **state)
+{
+	struct fixture f;
+
+	load(&f, "a b c", 0);
+	f.needs[2] = B;
+	f.flags[0] = f.flags[1] = SCHED_REQUIRED | SCHED_HELD;
+	f.config.max_workers = 2;
+	begin(&f);
+	expect(&f, "build c on 0");
+	assert_int_equal(sched_change(f.s, 0, U, false), SCHED_OK);
+	assert_int_equal(sched_change(f.s, 1, F, false), SCHED_OK);
+	expect(&f, "push a on 1");
+	ok(&f, 'a');
+	expect(&f, "fetch b on 1");
+	end(&f);
+}
+
+/* A timer that goes off before anybody was told of it belongs to nobody. */
+static void an_early_timer_is_nobodys(void **state)
+{
+	struct fixture f;
+
+	load(&f, "a", F);
+	f.config.network_retries = 3;
+	begin(&f);
+	expect(&f, "fetch a on 0");
+	for (uint32_t attempt = 2; attempt < 4; attempt++) {
+		assert_int_equal(finish(&f, 'a', SCHED_TEMPORARY, 0), SCHED_RETRIED);
+		assert_int_equal(sched_retry_due(f.s, 0), SCHED_STALE);
+		expect(&f, attempt == 2 ? "retry a in 2" : "retry a in 3");
+		assert_int_equal(sched_retry_due(f.s, 0), SCHED_OK);
+		assert_int_equal(sched_retry_due(f.s, 0), SCHED_STALE);
+		expect(&f, attempt == 2 ? "fetch a on 0 again 2" : "fetch a on 0 again 3");
+	}
+	end(&f);
+}
+
+/* It failed to build before anybody required it, and rests before the push that nobody required either. */
+static void a_person_retries_what_rests(void **state)
+{
+	struct fixture f;
+	struct sched_element_view view;
+
+	load(&f, "a b", 0);
+	f.needs[0] = B | U;
+	f.config.eager = T | Q | P | F | B;
+	begin(&f);
+	expect(&f, "build a on 0");
+	assert_int_equal(finish(&f, 'a', SCHED_FAILURE, 0), SCHED_FAILED);
+	expect(&f, "finished failed");
+	sched_element_view(f.s, 0, &view);
+	assert_int_equal(view.state, SCHED_AT_REST);
+	assert_int_equal(sched_retry_failed(f.s, 0, SCHED_PUSH), SCHED_STALE);
+	assert_int_equal(sched_retry_failed(f.s, 0, SCHED_BUILD), SCHED_OK);
+	expect(&f, "build a on 0");
+	ok(&f, 'a');
+	expect(&f, "finished success");
+	end(&f);
+}
+
 static void heavy_goes_first(void **state)
 {
 	struct fixture f;
@@ -943,6 +1006,9 @@ int main(void)
 		cmocka_unit_test(limits_hold_and_change),
 		cmocka_unit_test(expiry_is_alone_and_does_not_starve),
 		cmocka_unit_test(builds_do_not_starve_fetches),
+		cmocka_unit_test(who_has_no_worker_need_not_yield),
+		cmocka_unit_test(an_early_timer_is_nobodys),
+		cmocka_unit_test(a_person_retries_what_rests),
 		cmocka_unit_test(heavy_goes_first),
 		cmocka_unit_test(critical_paths),
 		cmocka_unit_test(suspend_and_resume),

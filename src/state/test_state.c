@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,6 +247,53 @@ static void test_kept_differs(void **unused UNUSED)
 	state_free(state);
 }
 
+/* The same bytes about something else are not what the worker kept either. */
+static void test_kept_is_about_another(void **unused UNUSED)
+{
+	struct key key = key_of(9);
+
+	for (int other = 0; other < 2; other++) {
+		struct state *state = state_new(3), *one;
+		struct state_changes changes = STATE_CHANGES_INIT;
+
+		assert_int_equal(state_open(state, 0), 0);
+		one = state_replica(state, 1);
+		state_change_weak_key(&changes, 1, &key);
+		state_keep(one, changes.bytes.data, changes.bytes.len);
+		state_changes_clear(&changes);
+		if (other == 0)
+			state_change_weak_key(&changes, 2, &key);
+		else
+			state_change_strict_key(&changes, 1, &key);
+		commit(state, 1, &changes);
+		assert_int_equal(state_follow(one, state_position(state), NULL, NULL), -EBADMSG);
+		state_changes_release(&changes);
+		state_free(one);
+		state_free(state);
+	}
+}
+
+/* No memory for a journal: said, and nothing is left open. */
+static void test_no_room_for_a_journal(void **unused UNUSED)
+{
+	struct state *state = state_new(2);
+	struct rlimit limit, none = { 0 };
+	int before = dup(0), after;
+
+	close(before);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	none.rlim_max = limit.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_int_equal(state_open(state, 0), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	after = dup(0);
+	assert_int_equal(after, before);
+	close(after);
+	assert_int_equal(state_open(state, 0), 0);
+	state_free(state);
+}
+
 static int child_checks(struct state *state, char *journal, int pipe_fd)
 {
 	unsigned char in_core;
@@ -459,7 +508,7 @@ static int lowest_free_fd(void)
 
 static void test_nothing_left_behind(void **unused UNUSED)
 {
-	uint32_t maps = count_lines("/proc/self/maps", "millrace-state");
+	uint32_t maps = count_lines("/proc/self/maps", "millrace-state"), all;
 	int fd = lowest_free_fd();
 
 	for (int round = 0; round < 3; round++) {
@@ -480,6 +529,32 @@ static void test_nothing_left_behind(void **unused UNUSED)
 		assert_int_equal(count_lines("/proc/self/maps", "millrace-state"), maps);
 		assert_int_equal(lowest_free_fd(), fd);
 	}
+	all = count_lines("/proc/self/maps", "-");
+	for (int round = 0; round < 50; round++)
+		state_free(state_new(100000));
+	assert_in_range(count_lines("/proc/self/maps", "-"), 1, all + 5);
+}
+
+/* Pages are made ready ahead of the head, never behind the journal's end, and in growing steps. */
+static void test_pages_are_ready_ahead(void **unused UNUSED)
+{
+	struct state *state = state_new(4);
+	struct state_changes changes = STATE_CHANGES_INIT;
+	uint64_t before = 0, steps = 0;
+
+	assert_int_equal(state_open(state, 8 << 20), 0);
+	while (state_position(state) < (7u << 20)) {
+		for (uint32_t i = 0; i < 100; i++)
+			state_change_fetched(&changes, 1, STATE_FETCHED_NO);
+		commit(state, 2, &changes);
+		assert_true(state->populated >= state_position(state) && state->populated <= state->journal_bytes);
+		assert_true(state->populated >= before);
+		steps += state->populated != before;
+		before = state->populated;
+	}
+	assert_in_range(steps, 5, 14);
+	state_changes_release(&changes);
+	state_free(state);
 }
 
 int main(void)
@@ -487,7 +562,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_left_behind),
 		cmocka_unit_test(test_every_field),   cmocka_unit_test(test_bounds),	   cmocka_unit_test(test_validate),
-		cmocka_unit_test(test_full_and_roll), cmocka_unit_test(test_follow),	   cmocka_unit_test(test_kept_differs),
+		cmocka_unit_test(test_full_and_roll), cmocka_unit_test(test_follow),	   cmocka_unit_test(test_kept_differs), cmocka_unit_test(test_kept_is_about_another),
+		cmocka_unit_test(test_pages_are_ready_ahead),
+		cmocka_unit_test(test_no_room_for_a_journal),
 		cmocka_unit_test(test_real_fork),     cmocka_unit_test(test_interleavings),
 	};
 
