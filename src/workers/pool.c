@@ -592,7 +592,7 @@ static void signal_all(struct pool *pool, int signal)
 
 void pool_suspend(struct pool *pool)
 {
-	if (pool->suspended || pool->config.mode == POOL_INLINE)
+	if (pool->suspended)
 		return;
 	pool->suspended = true;
 	signal_all(pool, SIGSTOP);
@@ -604,6 +604,8 @@ void pool_resume(struct pool *pool)
 		return;
 	pool->suspended = false;
 	signal_all(pool, SIGCONT);
+	if (pool->config.mode == POOL_INLINE && !pool->inline_running)
+		defer(pool); /* a job may have been put off meanwhile */
 	for (struct process *process = pool->processes.next; process != &pool->processes; process = process->next) {
 		process->heard_us = util_now_us();
 		process->pinged_us = process->heard_us;
