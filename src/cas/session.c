@@ -315,10 +315,16 @@ static void sync_and_remove(struct cas *cas)
 
 void cas_session_end(struct cas *cas, bool background)
 {
+	sigset_t hup, before;
 	pid_t pid;
 
 	if (cas->marker_fd < 0)
 		return;
+	/* On a terminal of our own (ssh -t, xterm -e) our end hangs up on whoever is in our process group then: the child,
+	 * until it has left it. */
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	sigprocmask(SIG_BLOCK, &hup, &before);
 	/* What it used may be expired from now on; that it is synced may take a while. */
 	(void)!pwrite(cas->marker_fd, OVER, SINCE_BYTES - 1, cas->since_at);
 	pid = background ? fork() : -1;
@@ -336,6 +342,7 @@ void cas_session_end(struct cas *cas, bool background)
 		sync_and_remove(cas);
 		_exit(0);
 	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	close_fd(cas->marker_fd);
 	cas->marker_fd = -1;
 }

@@ -230,8 +230,12 @@ static void ask_failure(struct run *run, const struct driver_job *job, const cha
 	driver_pause(run->driver);
 	do {
 		answer = session->frontend->ask_failure(session->frontend->data, &failure);
-		if (answer == SESSION_ANSWER_SHELL)
-			session_shell_failed(session, job->element);
+		if (answer != SESSION_ANSWER_SHELL)
+			continue;
+		/* The other jobs go on meanwhile: one that stood still might hold the lock that making this sandbox waits for. */
+		driver_resume(run->driver);
+		session_shell_failed(session, job->element);
+		driver_pause(run->driver);
 	} while (answer == SESSION_ANSWER_SHELL);
 	switch (answer) {
 	case SESSION_ANSWER_QUIT:
