@@ -85,11 +85,40 @@ static void slots_find_and_count(void **state)
 	assert_int_equal(slots_highest(&slots), 64);
 }
 
+static void critical_paths(void **state)
+{
+	/* c runs with a and builds with b; d builds with c; e stands alone. */
+	static const uint32_t build_start[] = { 0, 0, 0, 1, 2, 2 }, build_deps[] = { 1, 2 };
+	static const uint32_t run_start[] = { 0, 0, 0, 1, 1, 1 }, run_deps[] = { 0 };
+	static const uint32_t cycle_start[] = { 0, 1, 2, 2 }, cycle_deps[] = { 1, 0 };
+	struct sched_graph graph = { .count = 5, .build_start = build_start, .build_deps = build_deps,
+				     .run_start = run_start, .run_deps = run_deps };
+	uint32_t durations[] = { 1, 10, 100, 1000, 5 }, weights[5];
+
+	sched_weigh(&graph, durations, weights);
+	assert_int_equal(weights[3], 1000);
+	assert_int_equal(weights[2], 1100);
+	assert_int_equal(weights[1], 1110);
+	assert_int_equal(weights[0], 1001); /* d waits for it, c does not */
+	assert_int_equal(weights[4], 5);
+	durations[3] = UINT32_MAX;
+	sched_weigh(&graph, durations, weights);
+	assert_int_equal(weights[2], INT32_MAX);
+	graph = (struct sched_graph){ .count = 3, .build_start = cycle_start, .build_deps = cycle_deps };
+	sched_weigh(&graph, durations, weights);
+	assert_int_equal(weights[0], 0);
+	assert_int_equal(weights[2], 100);
+	graph = (struct sched_graph){ .count = 2 };
+	sched_weigh(&graph, durations, weights);
+	assert_int_equal(weights[1], 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_elements_no_edges),
 		cmocka_unit_test(heap_keeps_order),
+		cmocka_unit_test(critical_paths),
 		cmocka_unit_test(slots_find_and_count),
 	};
 

@@ -739,31 +739,6 @@ static void heavy_goes_first(void **state)
 	end(&f);
 }
 
-static void critical_paths(void **state)
-{
-	struct fixture f;
-	uint32_t durations[] = { 1, 10, 100, 1000, 5 }, weights[5];
-
-	/* c runs with a and builds with b; d builds with c; e stands alone. */
-	load(&f, "a b c;a:b d:c e", B);
-	sched_weigh(&f.graph, durations, weights);
-	assert_int_equal(weights[3], 1000);
-	assert_int_equal(weights[2], 1100);
-	assert_int_equal(weights[1], 1110);
-	assert_int_equal(weights[0], 1001); /* d waits for it, c does not */
-	assert_int_equal(weights[4], 5);
-	durations[3] = UINT32_MAX;
-	sched_weigh(&f.graph, durations, weights);
-	assert_int_equal(weights[2], INT32_MAX);
-	load(&f, "a:b b:a c", B); /* a cycle */
-	sched_weigh(&f.graph, durations, weights);
-	assert_int_equal(weights[0], 0);
-	assert_int_equal(weights[2], 100);
-	f.graph = (struct sched_graph){ .count = 2 };
-	sched_weigh(&f.graph, durations, weights);
-	assert_int_equal(weights[1], 10);
-}
-
 static void suspend_and_resume(void **state)
 {
 	struct fixture f;
@@ -1010,7 +985,6 @@ int main(void)
 		cmocka_unit_test(an_early_timer_is_nobodys),
 		cmocka_unit_test(a_person_retries_what_rests),
 		cmocka_unit_test(heavy_goes_first),
-		cmocka_unit_test(critical_paths),
 		cmocka_unit_test(suspend_and_resume),
 		cmocka_unit_test(views),
 		cmocka_unit_test(expiry_survives_its_worker),
