@@ -306,6 +306,7 @@ const char *model_done(struct model *model, enum sched_queue queue, uint32_t e, 
 	} else if (result == SCHED_TEMPORARY && network && el->temporaries < model->config.network_retries) {
 		el->temporaries++;
 		el->delayed = true;
+		el->announced = false;
 		wrong = verdict == SCHED_RETRIED ? NULL : "a temporary failure was not retried";
 	} else {
 		fail(model, el, queue);

@@ -73,6 +73,7 @@ struct model_element {
 	uint8_t needs, failed, stage, back;
 	bool held, outside, required, planned, built, ready;
 	bool stopped, running, delayed, again; /* again: was dispatched in this queue before */
+	bool announced; /* delayed, and the driver has been told to set a timer */
 	uint32_t attempts;
 	uint32_t temporaries, deaths, returns;
 };

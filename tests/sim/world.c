@@ -416,9 +416,10 @@ static void on_due(struct world *w, const struct event *event)
 	int verdict = sched_retry_due(w->sched, event->element);
 
 	trace(w, "retry of %u is due -> %d", event->element, verdict);
-	if ((verdict == SCHED_OK) != el->delayed)
+	/* A timer of an earlier delay may go off now; before this one is announced nothing is due. */
+	if ((verdict == SCHED_OK) != (el->delayed && el->announced))
 		wrong(w, "retry due: wrong verdict");
-	el->delayed = false;
+	el->delayed = el->delayed && verdict != SCHED_OK;
 }
 
 /* ---- people ---- */
@@ -560,7 +561,7 @@ static void people(struct world *w)
 		twin_roll(w->twin);
 	}
 	if (what == 9 && sched_retry_due(w->sched, e) == SCHED_OK) { /* a timer that goes off early */
-		if (!w->model.elements[e].delayed)
+		if (!w->model.elements[e].delayed || !w->model.elements[e].announced)
 			wrong(w, "a retry that nobody was told of");
 		w->model.elements[e].delayed = false;
 	}
@@ -682,6 +683,7 @@ static void carry_out(struct world *w, const struct sched_command *c)
 		if (!w->model.elements[c->element].delayed ||
 		    c->attempt != w->model.elements[c->element].attempts + 1)
 			wrong(w, "announced a retry that is none");
+		w->model.elements[c->element].announced = true;
 		post(w, below(w, 200), (struct event){ .type = DUE, .element = c->element });
 		return;
 	case SCHED_FINISHED:
