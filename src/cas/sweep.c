@@ -179,7 +179,7 @@ static int count_bucket(struct census *census, const char *name)
 	while (r >= 0 && (item = readdir(dir))) {
 		if (strlen(item->d_name) != DIGEST_HEX - 2)
 			continue;
-		snprintf(hex, sizeof hex, "%s%s", name, item->d_name);
+		snprintf(hex, sizeof hex, "%.2s%.62s", name, item->d_name);
 		if (digest_from_hex(hash, hex) && fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    S_ISREG(st.st_mode) && census->public.count < UINT32_MAX - 2) {
 			add_object(census, hash, &st);
