@@ -15,7 +15,7 @@ static const struct sources_ops *const kinds[] = { &sources_local, &sources_work
 						   &sources_git_repo, &sources_cpan,       &sources_pypi,
 						   &sources_gnu,      &sources_cargo,      &sources_cargo2,
 						   &sources_go_module, &sources_anitya,    &sources_gen_cargo_lock,
-						   &sources_docker };
+						   &sources_docker,   &sources_deb };
 
 static const struct sources_ops *find_ops(const char *kind)
 {

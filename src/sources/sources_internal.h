@@ -24,7 +24,7 @@ struct sources_ops {
 extern const struct sources_ops sources_local, sources_workspace, sources_remote, sources_tar, sources_zip,
 	sources_patch, sources_patch_queue, sources_git, sources_git_tag, sources_git_module, sources_git_repo,
 	sources_cpan, sources_pypi, sources_gnu, sources_anitya, sources_gen_cargo_lock, sources_docker,
-	sources_cargo, sources_cargo2, sources_go_module;
+	sources_cargo, sources_cargo2, sources_go_module, sources_deb;
 
 void sources_say(struct sources_context *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A warning about ctx->source.  token: "git:unlisted-submodule", NULL if a project cannot make it fatal.  0, or -EINVAL with
