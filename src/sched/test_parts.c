@@ -93,6 +93,7 @@ static void critical_paths(void **state)
 	static const uint32_t cycle_start[] = { 0, 1, 2, 2 }, cycle_deps[] = { 1, 0 };
 	struct sched_graph graph = { .count = 5, .build_start = build_start, .build_deps = build_deps,
 				     .run_start = run_start, .run_deps = run_deps };
+	static const uint32_t later_build[] = { 0, 0, 1, 1 }, later_run[] = { 0, 1, 1, 1 }, later_deps[] = { 2 };
 	uint32_t durations[] = { 1, 10, 100, 1000, 5 }, weights[5];
 
 	sched_weigh(&graph, durations, weights);
@@ -104,6 +105,14 @@ static void critical_paths(void **state)
 	durations[3] = UINT32_MAX;
 	sched_weigh(&graph, durations, weights);
 	assert_int_equal(weights[2], INT32_MAX);
+	/* 0 runs with 2 and 1 builds with 0: so 1 waits for 2 as well, whose number is higher */
+	durations[3] = 1000;
+	graph = (struct sched_graph){ .count = 3, .build_start = later_build, .build_deps = run_deps,
+				      .run_start = later_run, .run_deps = later_deps };
+	sched_weigh(&graph, durations, weights);
+	assert_int_equal(weights[1], 10);
+	assert_int_equal(weights[0], 11);
+	assert_int_equal(weights[2], 110);
 	graph = (struct sched_graph){ .count = 3, .build_start = cycle_start, .build_deps = cycle_deps };
 	sched_weigh(&graph, durations, weights);
 	assert_int_equal(weights[0], 0);
@@ -113,12 +122,60 @@ static void critical_paths(void **state)
 	assert_int_equal(weights[1], 10);
 }
 
+/* Ids that nobody was given, whatever slot they name. */
+static void strange_ids_are_stale(void **state)
+{
+	uint8_t needs[1] = { SCHED_BIT(SCHED_BUILD) };
+	struct sched_graph graph = { .count = 1, .needs = needs };
+	struct sched_config config;
+	struct sched *s;
+
+	sched_config_default(&config, 1, 1, 1);
+	s = sched_new(&config, &graph);
+	for (uint64_t slot = 0; slot < 65536; slot++) {
+		assert_int_equal(sched_job_done(s, UINT64_C(7) << 16 | slot, SCHED_SUCCESS, 0), SCHED_STALE);
+		assert_int_equal(sched_job_started(s, UINT64_C(7) << 16 | slot), SCHED_STALE);
+	}
+	sched_free(s);
+}
+
+/* Whoever counts as built stays so: what was known about it cannot become unknown. */
+static void what_is_built_is_never_held(void **state)
+{
+	static const uint32_t start[] = { 0, 0, 1 }, deps[] = { 0 };
+	static const uint8_t flags[] = { 0, SCHED_REQUIRED };
+	uint8_t needs[2] = { SCHED_BIT(SCHED_PUSH), SCHED_BIT(SCHED_PULL) | SCHED_BIT(SCHED_BUILD) };
+	struct sched_graph graph = { .count = 2, .build_start = start, .build_deps = deps, .needs = needs, .flags = flags };
+	struct sched_config config;
+	struct sched_command command;
+	struct sched *s;
+
+	sched_config_default(&config, 1, 1, 1);
+	s = sched_new(&config, &graph);
+	assert_int_equal(sched_change(s, 0, SCHED_BIT(SCHED_PUSH), true), SCHED_OK);
+	while (sched_next(s, &command) && command.type != SCHED_DISPATCH)
+		assert_int_equal(sched_worker_ready(s, command.worker), SCHED_OK);
+	assert_int_equal(command.queue, SCHED_PULL);
+	/* The pull misses: so 1 must be built, 0 becomes required, and is pushed at once. */
+	assert_int_equal(sched_job_done(s, command.job, SCHED_SKIPPED, 0), SCHED_OK);
+	for (uint32_t pushed = 0; !pushed;) {
+		assert_true(sched_next(s, &command));
+		if (command.type == SCHED_SPAWN)
+			assert_int_equal(sched_worker_ready(s, command.worker), SCHED_OK);
+		pushed = command.type == SCHED_DISPATCH && command.queue == SCHED_PUSH;
+	}
+	assert_int_equal(command.element, 0);
+	sched_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_elements_no_edges),
 		cmocka_unit_test(heap_keeps_order),
 		cmocka_unit_test(critical_paths),
+		cmocka_unit_test(strange_ids_are_stale),
+		cmocka_unit_test(what_is_built_is_never_held),
 		cmocka_unit_test(slots_find_and_count),
 	};
 

@@ -535,6 +535,29 @@ static void test_nothing_left_behind(void **unused UNUSED)
 	assert_in_range(count_lines("/proc/self/maps", "-"), 1, all + 5);
 }
 
+/* As much as may be at once is accepted, and taken in. */
+static void test_exactly_the_most(void **unused UNUSED)
+{
+	struct state *state = state_new(2);
+	struct digest digest = digest_number(3);
+	struct state_changes changes = STATE_CHANGES_INIT;
+
+	assert_int_equal(state_open(state, 0), 0);
+	for (uint32_t first = 0; first < 100 && changes.bytes.len != STATE_CHANGES_MAX; first++) {
+		state_changes_clear(&changes);
+		for (uint32_t i = 0; i < first; i++)
+			assert_int_equal(state_change_sources(&changes, 1, &digest), 0);
+		while (state_change_fetched(&changes, 1, STATE_FETCHED_YES) == 0)
+			;
+	}
+	assert_int_equal(changes.bytes.len, STATE_CHANGES_MAX);
+	assert_int_equal(state_validate(state, 1, changes.bytes.data, changes.bytes.len, changes.count), 0);
+	commit(state, 2, &changes);
+	assert_int_equal(state_get(state, 1)->fetched, STATE_FETCHED_YES);
+	state_changes_release(&changes);
+	state_free(state);
+}
+
 /* Pages are made ready ahead of the head, never behind the journal's end, and in growing steps. */
 static void test_pages_are_ready_ahead(void **unused UNUSED)
 {
@@ -553,6 +576,10 @@ static void test_pages_are_ready_ahead(void **unused UNUSED)
 		before = state->populated;
 	}
 	assert_in_range(steps, 5, 14);
+	assert_int_equal(state_roll(state), 0); /* and anew */
+	state_change_fetched(&changes, 1, STATE_FETCHED_NO);
+	commit(state, 2, &changes);
+	assert_in_range(state->populated, state_position(state), 1 << 20);
 	state_changes_release(&changes);
 	state_free(state);
 }
@@ -563,7 +590,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_left_behind),
 		cmocka_unit_test(test_every_field),   cmocka_unit_test(test_bounds),	   cmocka_unit_test(test_validate),
 		cmocka_unit_test(test_full_and_roll), cmocka_unit_test(test_follow),	   cmocka_unit_test(test_kept_differs), cmocka_unit_test(test_kept_is_about_another),
-		cmocka_unit_test(test_pages_are_ready_ahead),
+		cmocka_unit_test(test_pages_are_ready_ahead), cmocka_unit_test(test_exactly_the_most),
 		cmocka_unit_test(test_no_room_for_a_journal),
 		cmocka_unit_test(test_real_fork),     cmocka_unit_test(test_interleavings),
 	};

@@ -6,7 +6,7 @@ usage: mutate.py [--mutants N] [--seed N] [--count SCHEDULES] [--jobs N] [--only
 
 Each mutant differs from the tree in one place: a comparison flipped or off by one, an increment, decrement, assignment or
 call left out, a condition negated, `and` for `or`.  It is compiled, then judged by the unit tests of its room and by the
-simulator, both with the address sanitizer.  A mutant that does not end within a minute is caught too; one that does not compile is not counted.
+simulator, both with the address and undefined behaviour sanitizers, as ./check has them.  A mutant that does not end within a minute is caught too; one that does not compile is not counted.
 """
 import argparse
 import concurrent.futures
@@ -25,7 +25,7 @@ MUTATED = [f"src/sched/{name}.c" for name in SCHED] + ["src/state/journal.c"]
 SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "model", "graph", "twin", "tokens")]
 BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "fs", "map", "util")]
 UNITS = {"sched": ["src/sched/test_sched.c", "src/sched/test_parts.c", "src/sched/test_budget.c"], "state": ["src/state/test_state.c"]}
-FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-fsanitize=address", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests/sim")]
+FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests/sim")]
 
 # (what, pattern, replacement).  Patterns see one line, without its comment.
 OPERATORS = [
@@ -99,7 +99,7 @@ def object_of(work, name):
 
 
 def link(work, target, objects):
-    return run(["gcc", "-fsanitize=address", "-o", target, *objects, "-lcrypto", "-lcmocka"]) == 0
+    return run(["gcc", "-fsanitize=address,undefined", "-o", target, *objects, "-lcrypto", "-lcmocka"]) == 0
 
 
 def build_all(work):
