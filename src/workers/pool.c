@@ -54,6 +54,9 @@ struct pool *pool_new(const struct pool_config *config)
 
 	assert(config->max_workers >= 1 && config->max_workers <= POOL_WORKERS_MAX);
 	pool->config = *config;
+#ifdef WORKER_TEST_SEAM
+	worker_seam_deadlines(&pool->config);
+#endif
 	set_default(&pool->config.ping_after_us, 5 * 1000000);
 	set_default(&pool->config.ping_deadline_us, 60 * 1000000);
 	set_default(&pool->config.cancel_grace_us, 400000);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "workers/workers_internal.h"
@@ -19,7 +20,30 @@ static void log_death(void)
 	close_fd(fd);
 }
 
-static void die_as_told(enum worker_boundary boundary, uint32_t incarnation)
+/* Besides signals: what a worker can do to its socket. */
+enum { BABBLE = 100, CLOSE = 101 };
+
+static void misbehave(int number, int fd)
+{
+	if (number == BABBLE && send(fd, "what is this", 12, MSG_NOSIGNAL) < 0)
+		bug("babbling failed");
+	if (number == CLOSE && dup3(open("/dev/null", O_RDWR | O_CLOEXEC), fd, O_CLOEXEC) < 0)
+		bug("closing failed");
+	if (number == BABBLE || number == CLOSE)
+		sleep(30); /* it will not live that long */
+	else
+		raise(number);
+}
+
+void worker_seam_deadlines(struct pool_config *config)
+{
+	const char *told = getenv("MILLRACE_TEST_PING_MS");
+
+	if (told)
+		config->ping_after_us = config->ping_deadline_us = strtol(told, NULL, 10) * 1000;
+}
+
+static void die_as_told(enum worker_boundary boundary, uint32_t incarnation, int fd)
 {
 	const char *told = getenv("MILLRACE_TEST_DIE");
 	unsigned every;
@@ -31,7 +55,7 @@ static void die_as_told(enum worker_boundary boundary, uint32_t incarnation)
 	if (incarnation % every != 1 % every || !str_eq(name, worker_boundary_names[boundary]))
 		return;
 	log_death();
-	raise(number);
+	misbehave(number, fd);
 }
 
 void worker_seam(struct worker *worker, enum worker_boundary boundary)
@@ -41,5 +65,5 @@ void worker_seam(struct worker *worker, enum worker_boundary boundary)
 	if (worker_test_hook)
 		worker_test_hook(boundary, worker->incarnation, worker->job ? worker->job->id : 0, worker->fd);
 	else
-		die_as_told(boundary, worker->incarnation);
+		die_as_told(boundary, worker->incarnation, worker->fd);
 }

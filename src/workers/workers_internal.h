@@ -43,6 +43,8 @@ struct worker {
 #ifdef WORKER_TEST_SEAM
 #define WORKER_SEAM(worker, boundary) worker_seam(worker, boundary)
 void worker_seam(struct worker *worker, enum worker_boundary boundary);
+/* Shorter ones, in milliseconds, from MILLRACE_TEST_PING_MS. */
+void worker_seam_deadlines(struct pool_config *config);
 #else
 #define WORKER_SEAM(worker, boundary) ((void)0)
 #endif

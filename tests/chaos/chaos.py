@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""chaos.py MILLRACE_CHAOS GEN_IMPORTS [--rounds N] [--seed N]: kills real processes and looks at what is left.  Speaks TAP.
+"""chaos.py MILLRACE_CHAOS GEN_IMPORTS [--rounds N] [--times N] [--seed N]: kills real processes and looks at what is left.  Speaks TAP.
 
-Workers die at each named message boundary, by several signals; workers and the parent are killed at random times; the
+Workers die at each named message boundary, --times times, by several signals; they stop there and do not answer, babble, or close
+their socket; workers and the parent are killed at random times; the
 session is told to end.  Each time: exit code and message are right, no process stays behind, the next run completes
 and every element is cached.  A histogram of the deaths goes to standard error.
 """
@@ -17,8 +18,11 @@ import tempfile
 import time
 import uuid
 
+import common
+
 BOUNDARIES = ["start", "ready", "dispatch", "begin", "message", "messaged", "return", "result"]
 SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM]
+OTHERWISE = {int(signal.SIGSTOP): "SIGSTOP", 100: "babbles", 101: "closes its socket"}  # see workers/seam.c
 ELEMENTS = 60
 
 
@@ -69,6 +73,11 @@ class Chaos:
             time.sleep(0.01)
         return None
 
+    def nothing_left(self):
+        """Neither mounts nor memory with a name; what has none goes with its processes."""
+        found = common.mounts_below(self.top) + [name for name in os.listdir("/dev/shm") if name.startswith("millrace")]
+        return f"left: {found}" if found else None
+
     def all_cached(self):
         code, out, err = self.run("build", "all.bst")
         if code:
@@ -94,14 +103,16 @@ def at_boundary(chaos, boundary, number):
     if os.path.exists(log):
         os.unlink(log)
     # The first worker, and each thousandth: one death, and a job that is retried once survives it.
-    code, _, err = chaos.run("build", "all.bst", MILLRACE_TEST_DIE=f"{boundary}:{int(number)}:1000", MILLRACE_TEST_DIE_LOG=log)
+    # One that does not answer is given a second here, a minute in the program.
+    code, _, err = chaos.run("build", "all.bst", MILLRACE_TEST_DIE=f"{boundary}:{int(number)}:1000", MILLRACE_TEST_DIE_LOG=log,
+                             MILLRACE_TEST_PING_MS="1000" if int(number) == signal.SIGSTOP else "60000")
     died = os.path.getsize(log) if os.path.exists(log) else 0
-    chaos.deaths[f"{boundary} {signal.Signals(number).name}"] += died
+    chaos.deaths[f"{boundary} {OTHERWISE.get(int(number)) or signal.Signals(number).name}"] += died
     if died != 1:
         return f"{died} workers died"
     if code:
         return f"ended with {code}: {err[-800:]}"
-    return chaos.nobody_left() or chaos.all_cached()
+    return chaos.nobody_left() or chaos.nothing_left() or chaos.all_cached()
 
 
 def random_worker(chaos, dice, number):
@@ -147,10 +158,21 @@ def told_to_end(chaos, dice, number):
     return chaos.nobody_left() or chaos.all_cached()
 
 
-def tests(chaos, dice, rounds):
+def often(times, test):
+    for _ in range(times):
+        wrong = test()
+        if wrong:
+            return wrong
+    return None
+
+
+def tests(chaos, dice, rounds, times):
     for boundary in BOUNDARIES:
         for number in SIGNALS:
-            yield f"worker dies at {boundary} by {number.name}", lambda b=boundary, n=number: at_boundary(chaos, b, n)
+            yield (f"worker dies at {boundary} by {number.name}",
+                   lambda b=boundary, n=number: often(times, lambda: at_boundary(chaos, b, n)))
+        for number, name in OTHERWISE.items():
+            yield f"worker {name} at {boundary}", lambda b=boundary, n=number: often(times, lambda: at_boundary(chaos, b, n))
     for i in range(rounds):
         number = [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM][i % 3]
         yield f"a worker dies at random, {number.name}", lambda n=number: random_worker(chaos, dice, n)
@@ -164,6 +186,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("generator")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     args = parser.parse_args()
     dice = random.Random(args.seed)
@@ -171,7 +194,7 @@ def main():
     failed = 0
     with tempfile.TemporaryDirectory(prefix="millrace-chaos-") as top:
         chaos = Chaos(os.path.abspath(args.program), args.generator, top)
-        for number, (name, test) in enumerate(tests(chaos, dice, args.rounds), 1):
+        for number, (name, test) in enumerate(tests(chaos, dice, args.rounds, args.times), 1):
             wrong = test()
             failed += bool(wrong)
             if wrong:
