@@ -168,6 +168,34 @@ static void what_is_built_is_never_held(void **state)
 	sched_free(s);
 }
 
+/* What counts is how many spawns failed in a row. */
+static void one_good_spawn_forgives_all(void **state)
+{
+	uint8_t needs[4] = { SCHED_BIT(SCHED_BUILD), SCHED_BIT(SCHED_BUILD), SCHED_BIT(SCHED_BUILD), SCHED_BIT(SCHED_BUILD) };
+	struct sched_graph graph = { .count = 4, .needs = needs };
+	struct sched_config config;
+	struct sched_command command;
+	struct sched *s;
+
+	sched_config_default(&config, 1, 1, 1);
+	config.spawn_retries = 1;
+	config.max_workers = 1;
+	s = sched_new(&config, &graph);
+	for (int round = 0; round < 3; round++) {
+		assert_true(sched_next(s, &command));
+		assert_int_equal(command.type, SCHED_SPAWN);
+		assert_int_equal(sched_worker_died(s, command.worker), SCHED_OK);
+		assert_true(sched_next(s, &command));
+		assert_int_equal(command.type, SCHED_SPAWN);
+		assert_int_equal(sched_worker_ready(s, command.worker), SCHED_OK);
+		assert_true(sched_next(s, &command));
+		assert_int_equal(command.type, SCHED_DISPATCH);
+		assert_int_equal(sched_job_done(s, command.job, SCHED_SUCCESS, 0), SCHED_OK);
+		assert_int_equal(sched_worker_died(s, command.worker), SCHED_OK);
+	}
+	sched_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +203,7 @@ int main(void)
 		cmocka_unit_test(heap_keeps_order),
 		cmocka_unit_test(critical_paths),
 		cmocka_unit_test(strange_ids_are_stale),
+		cmocka_unit_test(one_good_spawn_forgives_all),
 		cmocka_unit_test(what_is_built_is_never_held),
 		cmocka_unit_test(slots_find_and_count),
 	};
