@@ -149,11 +149,16 @@ static int file_of(struct sources_context *ctx, const struct graph_source *sourc
 	const struct kinds_anitya *anitya = source->config;
 	size_t prefix_len = strcspn(anitya->url_template, "{");
 	_cleanup_buf_ struct buf url = BUF_INIT, name = BUF_INIT;
-	int r = render(ctx, anitya, &url);
+	int r = 0;
 
+	/* KDE's plugin renders in its own way, and names the directory by what comes out. */
+	if (anitya->rendered)
+		buf_adds(&url, anitya->rendered);
+	else
+		r = render(ctx, anitya, &url);
 	if (r < 0)
 		return r;
-	sources_mirror_name(&name, anitya->url_template);
+	sources_mirror_name(&name, anitya->rendered ? anitya->rendered : anitya->url_template);
 	*ret = (struct sources_file){
 		.directory = arena_printf(arena, "%s/%s/%s", ctx->sourcedir, source->ops->name, buf_text(&name)),
 		.original_url = arena_strdup(arena, buf_text(&url)),
