@@ -7,12 +7,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/map.h"
 
-enum { RECORD_DEPTH_MAX = 4 };
+enum { RECORD_DEPTH_MAX = 4, TEMP_OLD_S = 24 * 3600 };
 
 static const char REFS[] = "artifacts/refs";
 static const char *const record_dirs[] = { REFS, "source_protos", "elementsources" };
@@ -81,6 +82,19 @@ static struct care_item *new_item(struct reader *reader, const struct buf *bytes
 	return item;
 }
 
+/* Records are named by keys.  What has another name is being written by someone, or was when he died: if it is ours and old,
+ * nobody will miss it. */
+static bool is_record(int dirfd, const char *name, const struct stat *st)
+{
+	uint8_t key[DIGEST_BYTES];
+
+	if (strlen(name) == DIGEST_HEX && digest_from_hex(key, name))
+		return true;
+	if (str_ends(name, ".tmp") && S_ISREG(st->st_mode) && st->st_mtim.tv_sec < time(NULL) - TEMP_OLD_S)
+		unlinkat(dirfd, name, 0);
+	return false;
+}
+
 static void read_record(struct reader *reader, int dirfd, const char *name)
 {
 	struct care_list *list = reader->list;
@@ -125,9 +139,9 @@ static void read_directory(struct reader *reader, int dirfd, const char *name, u
 		if (item->d_name[0] == '.' || fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		buf_printf(&reader->path, "/%s", item->d_name);
-		if (!S_ISDIR(st.st_mode))
+		if (!S_ISDIR(st.st_mode) && is_record(fd, item->d_name, &st))
 			read_record(reader, fd, item->d_name);
-		else if (depth < RECORD_DEPTH_MAX)
+		else if (S_ISDIR(st.st_mode) && depth < RECORD_DEPTH_MAX)
 			read_directory(reader, fd, item->d_name, depth + 1);
 		reader->path.len = base;
 		reader->path.data[base] = '\0';

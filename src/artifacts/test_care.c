@@ -149,6 +149,25 @@ static void test_unnamed_and_incomplete(void **state)
 	assert_false(there(&tree));
 }
 
+/* What another session is writing is not a damaged record; what it left a week ago goes. */
+static void test_half_written_records(void **state)
+{
+	static const char now[] = "source_protos/test/6161.1.0.tmp", old[] = "source_protos/test/6161.1.1.tmp";
+	struct digest tree, file;
+	struct care_list list;
+
+	(void)state;
+	make_item('a', 10, 100, &tree, &file);
+	assert_int_equal(fs_write_file(cas_cachedir_fd(cas), now, "x", 1, 0644), 0);
+	assert_int_equal(fs_write_file(cas_cachedir_fd(cas), old, "x", 1, 0644), 0);
+	age(old, 7 * 24 * 3600);
+	assert_int_equal(care_list_init(&list, cas), 0);
+	assert_int_equal(list.count, 1);
+	care_list_release(&list);
+	assert_int_equal(faccessat(cas_cachedir_fd(cas), now, F_OK, 0), 0);
+	assert_int_equal(faccessat(cas_cachedir_fd(cas), old, F_OK, 0), -1);
+}
+
 /* A file that holds the bytes of a directory does not hide what is in the directory. */
 static void test_file_like_a_directory(void **state)
 {
@@ -267,6 +286,7 @@ int main(void)
 		TEST(test_order),
 		TEST(test_small_is_no_excuse),
 		TEST(test_unnamed_and_incomplete),
+		TEST(test_half_written_records),
 		TEST(test_file_like_a_directory),
 		TEST(test_live_session),
 		TEST(test_touched_meanwhile),
