@@ -1,4 +1,4 @@
-/* Unit tests of the sources of the git family, and of go_module and cargo2, whose plugins' versions differ, so that a stand-in
+/* Unit tests of the sources of the git family, and of go_module, cargo2 and anitya, whose plugins' versions differ, so that a stand-in
  * for a plugin in a scenario would not do. */
 #include <errno.h>
 #include <fcntl.h>
@@ -322,6 +322,66 @@ static void test_cargo2(void **state)
 	assert_int_equal(sources_fetch(&ctx, 0, &digest), -ENOTSUP);
 }
 
+/* ---- anitya ---- */
+
+static const char release_script[] = "mkdir -p thing/doc files/2 files/v12_r5\n"
+				     "echo run >thing/run; echo in >thing/doc/small; echo out >thing/doc/big; echo out >thing/a.log\n"
+				     "echo 'no other component' >README\n"
+				     "tar -czf files/2/thing-2.10.tar.gz thing README\n"
+				     "cp files/2/thing-2.10.tar.gz files/lib-3.1.4-rc1.tar.gz\n"
+				     "cp files/2/thing-2.10.tar.gz files/v12_r5/12.tar.gz\n";
+
+/* A source with that template and version; its tree's list, or the result of fetching. */
+static int fetch_release(const char *template, const char *version, const char *const *exclude, const char *rendered,
+			 struct buf *list)
+{
+	struct graph_source *source = set_sources(1);
+	struct kinds_anitya *anitya = ARENA_NEW(&graph.arena, struct kinds_anitya);
+	struct digest digest;
+	int r;
+
+	*anitya = (struct kinds_anitya){ .url_template = template, .release = version, .rendered = rendered };
+	anitya->sha256sum = arena_strndup(&graph.arena, output_of("sha256sum files/2/thing-2.10.tar.gz"), DIGEST_HEX);
+	anitya->prefix_url = arena_printf(&graph.arena, "file://%s/files/%.*s", scratch,
+					  (int)strcspn(template + strlen("files:"), "{"), template + strlen("files:"));
+	anitya->exclude = (struct kinds_strings){ exclude, exclude ? 2 : 0 };
+	source->ops = kinds_find_source("anitya");
+	source->config = anitya;
+	set_key(source, arena_printf(&graph.arena, "\"%s%s%u\"", template, version, exclude != NULL));
+	diag_release(&diag);
+	memset(&diag, 0, sizeof diag);
+	r = sources_fetch(&ctx, 0, &digest);
+	buf_clear(list);
+	if (r == 0)
+		assert_int_equal(cas_walk(cas, &digest, listed, list), 0);
+	return r;
+}
+
+static void test_anitya(void **state)
+{
+	static const char *const exclude[] = { "**.log", "doc/big" };
+	static const char all[] = "a.log run doc/ doc/big doc/small ";
+	struct buf list = BUF_INIT;
+
+	run_script(release_script);
+	assert_int_equal(fetch_release("files:{major}/thing-{version}.tar.gz", "2.10", exclude, NULL, &list), 0);
+	assert_string_equal(list.data, "run doc/ doc/small ");
+	assert_int_equal(fetch_release("files:{prefix}{major}.{minor}.{patch}-{prerelease}.tar.gz", "lib-3.1.4-rc1+git", NULL,
+				       NULL, &list), 0);
+	assert_string_equal(list.data, all);
+	assert_int_equal(fetch_release("files:{version}/{major}.tar.gz", "v12_r5", NULL, NULL, &list), 0);
+	assert_string_equal(list.data, all);
+	/* as KDE's plugin has it, which splits versions in another way */
+	assert_int_equal(fetch_release("files:{major}/thing-{version}.tar.gz", "2.10", NULL, "files:2/thing-2.10.tar.gz", &list),
+			 0);
+	assert_string_equal(list.data, all);
+	assert_int_equal(fetch_release("files:{year}/thing.tar.gz", "2.10", NULL, NULL, &list), -EINVAL);
+	assert_string_equal(buf_text(&diag.message),
+			    "Version '2.10' does not provide {year} for the URL template 'files:{year}/thing.tar.gz'");
+	assert_int_equal(fetch_release("files:{major/thing.tar.gz", "2.10", NULL, NULL, &list), -EINVAL);
+	buf_release(&list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +390,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_git_family, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_git_escape, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cargo2, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_anitya, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
