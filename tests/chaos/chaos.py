@@ -112,7 +112,8 @@ def at_boundary(chaos, boundary, number):
         return f"{died} workers died"
     if code:
         return f"ended with {code}: {err[-800:]}"
-    return chaos.nobody_left() or chaos.nothing_left() or chaos.all_cached()
+    # The sync at the end of a session goes on in the background.
+    return chaos.nobody_left(10.0) or chaos.nothing_left() or chaos.all_cached()
 
 
 def random_worker(chaos, dice, number):
