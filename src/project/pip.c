@@ -129,6 +129,7 @@ static int clause_holds(const char *clause, const char *version)
 static int specifier_holds(struct arena *arena, const char *requirement, const char *version)
 {
 	char *rest = arena_strdup(arena, requirement + name_length(requirement)), *clause;
+	int holds = 1;
 
 	rest += strspn(rest, " ");
 	if (*rest == '[')
@@ -140,10 +141,11 @@ static int specifier_holds(struct arena *arena, const char *requirement, const c
 		clause[strcspn(clause, ") ")] = '\0';
 		if (!*clause)
 			continue;
-		if ((r = clause_holds(clause, version)) <= 0)
+		if ((r = clause_holds(clause, version)) < 0)
 			return r;
+		holds = holds && r;
 	}
-	return 1;
+	return holds;
 }
 
 /* ---- directories with packages ---- */
@@ -276,7 +278,8 @@ int pip_find(struct project_loader *load, enum plugin_type type, const struct pl
 	char *module, *dot;
 	int holds;
 
-	if (name_length(entry->from) == 0) {
+	/* Sound or not does not depend on what is installed. */
+	if (name_length(entry->from) == 0 || specifier_holds(arena, entry->from, "0") < 0) {
 		diag_set(diag, "plugin", "package-malformed-requirement", "Malformed package-name '%s' encountered",
 			 entry->from);
 		goto fail;
@@ -287,12 +290,8 @@ int pip_find(struct project_loader *load, enum plugin_type type, const struct pl
 			 entry->kind, (int)name_length(entry->from), entry->from);
 		goto fail;
 	}
-	if ((holds = specifier_holds(arena, entry->from, package.version)) < 0) {
-		diag_set(diag, "plugin", "package-malformed-requirement", "Malformed package-name '%s' encountered",
-			 entry->from);
-		goto fail;
-	}
-	if (holds == 0) {
+	holds = specifier_holds(arena, entry->from, package.version);
+	if (holds <= 0) {
 		diag_set(diag, "plugin", "package-version-conflict",
 			 "Version conflict encountered while loading %s plugin '%s'", plugin_type_name(type), entry->kind);
 		diag_detail(diag, "%s %s is installed but %s is required", package.name, package.version, entry->from);

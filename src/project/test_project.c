@@ -234,6 +234,9 @@ static void test_project_errors(void **state)
 		     "project.conf [line 4 column 22]: invalid redefinition of protected variable 'max-jobs'");
 	write_files("project.conf", CONF, "elements/a.bst", "kind: manual\nvariables: {a: '%{b}'}\n", NULL);
 	expect_error(NULL, "load", "unresolved-variable", "Reference to undefined variable 'b'");
+	write_files("project.conf", CONF "plugins: [{origin: pip, package-name: 'no-such-package>1.4,A', elements: [k]}]\n",
+		    "elements/a.bst", "kind: k\n", NULL);
+	expect_error("a.bst", "plugin", "package-malformed-requirement", "Malformed package-name 'no-such-package>1.4,A'");
 	write_files("project.conf", CONF, "user.conf", "cachedirr: /x\n", NULL);
 	expect_error(NULL, "load", "invalid-data", "Unexpected key: cachedirr");
 	write_files("project.conf", CONF, "user.conf", "cachedir: x\n", NULL);
