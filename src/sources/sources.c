@@ -143,7 +143,7 @@ static int recorded(struct cas *cas, const char *kind, const struct key *key, st
 
 	if (r == -ENOENT)
 		return 0;
-	if (r == 0 && cas_whole_begin(cas, digest.hash)) {
+	if (r == 0 && cas_whole_begin(cas, digest.hash) && cas_has(cas, &digest) > 0) {
 		r = 1;
 	} else if (r == 0) {
 		r = cas_has_tree(cas, &digest);
