@@ -16,7 +16,7 @@ import common
 
 MODES = ["pool", "fork", "inline"]
 BUILDERS = [1, 2, 4, 8]
-IMPORTS = [1000, 4000, 16000]
+IMPORTS = [1000, 4000]
 
 
 def write(path, text):
@@ -108,7 +108,7 @@ def imports_table(program, top, sizes, rounds):
 def report(build, quick=False, bst=None):
     """Runs everything and writes docs/results/builds.md and builds.svg; returns the text."""
     program = os.path.join(os.path.abspath(build), "src", "millrace")
-    where, count, rounds = common.machine(), 60 if quick else 200, 1 if quick else 3
+    where, count, rounds = common.machine(), 60 if quick else 200, 1 if quick else 2
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as top:
         scripts, picture = scripts_table(program, bst, top, count, rounds)
         imports = imports_table(program, top, IMPORTS[:1] if quick else IMPORTS, rounds)
