@@ -1,6 +1,7 @@
 /* Questions on a terminal, in the words and with the answers of the peer's (_frontend/app.py). */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,28 +19,45 @@ static void say(const char *text)
 	fs_write_all(STDERR_FILENO, text, strlen(text));
 }
 
+static volatile sig_atomic_t was_interrupted;
+
 static void interrupted(int signal_number)
 {
+	was_interrupted = 1;
 }
 
-/* One line from the terminal; NULL at its end, or at ^C.  The session blocks SIGINT to read it from a descriptor: here
- * it must end the read. */
+/* Waits for something to read.  SIGINT is blocked except while it waits, so that one cannot slip in between: true at ^C. */
+static bool wait_or_interrupt(const sigset_t *waiting)
+{
+	struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	while (!was_interrupted && ppoll(&fd, 1, NULL, waiting) < 0 && errno == EINTR)
+		;
+	return was_interrupted;
+}
+
+/* One line from the terminal; NULL at its end, or at ^C, for which the session otherwise looks at a descriptor. */
 static char *read_line(void)
 {
 	struct sigaction action = { .sa_handler = interrupted }, old_action;
 	_cleanup_buf_ struct buf line = BUF_INIT;
-	sigset_t only_int, old_mask;
+	sigset_t only_int, old_mask, waiting;
+	ssize_t got = 0;
 	char c = 0;
-	ssize_t got;
 
+	was_interrupted = 0;
 	sigemptyset(&only_int);
 	sigaddset(&only_int, SIGINT);
+	sigprocmask(SIG_BLOCK, &only_int, &old_mask);
 	sigaction(SIGINT, &action, &old_action);
-	sigprocmask(SIG_UNBLOCK, &only_int, &old_mask);
-	while ((got = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n' && line.len < ANSWER_MAX)
+	waiting = old_mask;
+	sigdelset(&waiting, SIGINT);
+	while (!wait_or_interrupt(&waiting) && (got = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n' && line.len < ANSWER_MAX)
 		buf_addc(&line, c);
-	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	if (was_interrupted)
+		got = 0;
 	sigaction(SIGINT, &old_action, NULL);
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
 	if (got <= 0)
 		return NULL;
 	if (line.len && line.data[line.len - 1] == '\r')

@@ -285,8 +285,10 @@ def failure_retry(program, top):
         raise AssertionError(f"took {took:.2f} s")
 
 
-def failure_interrupt(program, top):
-    t = failed(program, top)
+def failure_interrupt(program, top, wait_for="Choice:.*: "):
+    t = Terminal(program, top, "build", "some.bst")
+    t.wait_for("Build failure on element: fails.bst")
+    t.wait_for(wait_for)
     t.send("\x03")
     code, took = t.end()
     expect("exit code", code, 255)
@@ -294,8 +296,14 @@ def failure_interrupt(program, top):
         raise AssertionError(f"took {took:.2f} s")
 
 
+def failure_interrupt_early(program, top):
+    """^C while the question is still being written."""
+    failure_interrupt(program, top, "\\(c\\)ontinue")
+
+
 CASES = [interrupt_continue, interrupt_quit, interrupt_terminate, interrupt_twice, odd_answers, stopped, stopped_fork,
-         stopped_inline, hung_up, failure_log, failure_shell, failure_retry, failure_interrupt]
+         stopped_inline, hung_up, failure_log, failure_shell, failure_retry, failure_interrupt,
+         failure_interrupt_early]
 
 
 def run_case(case, program, top):
