@@ -168,9 +168,9 @@ def interrupt_quit(program, top):
     t.wait_for("Completing ongoing tasks before quitting")
     t.wait_for("Build Queue: +processed [1-9]")
     t.end()
-    built = os.listdir(f"{top}/cache/artifacts/refs/t")
-    if "f" in built:
-        raise AssertionError(f"after quit all was built: {built}")
+    built = sorted(set(os.listdir(f"{top}/cache/artifacts/refs/t")) & set("abcdef"))
+    if len(built) > 2:  # what was running, whichever they were
+        raise AssertionError(f"built after quit: {built}")
 
 
 def interrupt_terminate(program, top):
