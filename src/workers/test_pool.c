@@ -147,7 +147,11 @@ static int run_false(struct worker_job *job)
 static void leave_children(void)
 {
 	FILE *file = fopen(pid_path, "w");
+	int noted[2];
+	char byte;
 
+	if (!file || pipe2(noted, O_CLOEXEC) < 0)
+		_exit(1);
 	for (int i = 0; i < 2; i++) {
 		pid_t pid = fork();
 
@@ -158,11 +162,17 @@ static void leave_children(void)
 				_exit(0);
 			fprintf(file, "%d\n", (int)getpid());
 			fflush(file);
+			if (write(noted[1], "x", 1) != 1)
+				_exit(1);
 			for (;;)
 				pause();
 		}
 	}
-	usleep(20000);
+	for (int i = 0; i < 2; i++) /* both have written their names */
+		while (read(noted[0], &byte, 1) < 0 && errno == EINTR)
+			;
+	close(noted[0]);
+	close(noted[1]);
 	fclose(file);
 }
 
