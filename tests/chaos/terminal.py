@@ -211,6 +211,9 @@ def stopped(program, top, *words):
         if time.monotonic() > end:
             raise AssertionError(f"it did not stop: {states([t.pid])}")
     everybody = common.descendants(t.pid)
+    while states(everybody) - {"Z"} != {"T"} and time.monotonic() < end:
+        time.sleep(0.01)  # a signal that was sent is not yet one that was taken
+        everybody = common.descendants(t.pid)
     expect("what runs while it is stopped", states(everybody) - {"Z"}, {"T"})
     time.sleep(0.5)
     expect("what runs a little later", states(everybody) - {"Z"}, {"T"})
