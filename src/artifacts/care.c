@@ -2,7 +2,6 @@
 #include "artifacts/care.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,14 +15,13 @@
 enum { RECORD_DEPTH_MAX = 4, TEMP_OLD_S = 24 * 3600 };
 
 static const char REFS[] = "artifacts/refs";
-static const char *const record_dirs[] = { REFS, "source_protos", "elementsources" };
 
 struct reader {
 	struct care_list *list;
-	struct cas *cas;
 	struct strmap known; /* digest of the record's bytes -> item */
 	struct buf path;
 	bool is_artifact;
+	unsigned depth;
 };
 
 /* ---- reading ---- */
@@ -123,30 +121,26 @@ static void read_record(struct reader *reader, int dirfd, const char *name)
 	item->used_ns = MAX(item->used_ns, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
 }
 
-static void read_directory(struct reader *reader, int dirfd, const char *name, unsigned depth)
+static int read_name(void *data, int dirfd, const char *name)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct reader *reader = data;
 	size_t base = reader->path.len;
-	struct dirent *item;
 	struct stat st;
 
-	if (!dir) {
-		close_fd(fd);
-		return;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	buf_printf(&reader->path, "/%s", name);
+	if (!S_ISDIR(st.st_mode)) {
+		if (is_record(dirfd, name, &st))
+			read_record(reader, dirfd, name);
+	} else if (reader->depth < RECORD_DEPTH_MAX) {
+		reader->depth++;
+		(void)fs_each_name(dirfd, name, read_name, reader); /* what cannot be read is nobody's */
+		reader->depth--;
 	}
-	while ((item = readdir(dir))) {
-		if (item->d_name[0] == '.' || fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		buf_printf(&reader->path, "/%s", item->d_name);
-		if (!S_ISDIR(st.st_mode) && is_record(fd, item->d_name, &st))
-			read_record(reader, fd, item->d_name);
-		else if (S_ISDIR(st.st_mode) && depth < RECORD_DEPTH_MAX)
-			read_directory(reader, fd, item->d_name, depth + 1);
-		reader->path.len = base;
-		reader->path.data[base] = '\0';
-	}
-	closedir(dir);
+	reader->path.len = base;
+	reader->path.data[base] = '\0';
+	return 0;
 }
 
 static int later_first(const void *a, const void *b)
@@ -160,14 +154,14 @@ static int later_first(const void *a, const void *b)
 
 int care_list_init(struct care_list *list, struct cas *cas)
 {
-	struct reader reader = { .list = list, .cas = cas };
+	struct reader reader = { .list = list };
 
 	*list = (struct care_list){ 0 };
-	for (unsigned i = 0; i < ARRAY_SIZE(record_dirs); i++) {
-		reader.is_artifact = i == 0;
+	for (unsigned i = 0; i < CAS_RECORD_DIRS; i++) {
+		reader.is_artifact = i == CAS_RECORDS_OF_ARTIFACTS;
 		buf_clear(&reader.path);
-		buf_adds(&reader.path, record_dirs[i]);
-		read_directory(&reader, cas_cachedir_fd(cas), record_dirs[i], 0);
+		buf_adds(&reader.path, cas_record_dirs[i]);
+		(void)fs_each_name(cas_cachedir_fd(cas), cas_record_dirs[i], read_name, &reader);
 	}
 	strmap_release(&reader.known);
 	buf_release(&reader.path);
@@ -326,20 +320,13 @@ static uint32_t count_going(const struct care_list *list)
 	return ret;
 }
 
-int care_expire(struct cas *cas, int64_t target_bytes, bool pretend, int (*check)(void *data), void *data,
+int care_expire(struct cas *cas, struct care_census *census, int64_t since_ns, int64_t target_bytes, bool pretend,
 		struct care_result *ret)
 {
 	struct care_list list = { 0 };
-	struct care_census *census;
-	int64_t since_ns;
-	int r;
+	int r = care_list_init(&list, cas);
 
 	*ret = (struct care_result){ 0 };
-	r = care_census_new(&census, cas, check, data);
-	if (r < 0)
-		return r;
-	since_ns = care_since(cas);
-	r = care_list_init(&list, cas);
 	if (r == 0) {
 		care_choose(&list, census, since_ns, target_bytes);
 		ret->items = pretend ? count_going(&list) : care_forget(&list, cas);
@@ -353,6 +340,5 @@ int care_expire(struct cas *cas, int64_t target_bytes, bool pretend, int (*check
 		}
 	}
 	care_list_release(&list);
-	care_census_free(census);
 	return r;
 }

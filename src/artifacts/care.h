@@ -62,9 +62,9 @@ struct care_result {
 	uint64_t objects, kept_objects;
 	int64_t bytes, kept_bytes;  /* of objects */
 };
-/* All of it: counts, chooses, removes.  To be called under care_lock, unless pretend is set.  pretend: removes nothing.  check (may be NULL) is asked now and
- * then; negative: give up.  0 or -errno. */
-int care_expire(struct cas *cas, int64_t target_bytes, bool pretend, int (*check)(void *data), void *data,
+/* Chooses and removes, by a census and what care_since said before it was taken (so that what came in meanwhile is in use).
+ * To be called under care_lock, unless pretend is set: then nothing is removed.  0 or -errno. */
+int care_expire(struct cas *cas, struct care_census *census, int64_t since_ns, int64_t target_bytes, bool pretend,
 		struct care_result *ret);
 
 #endif

@@ -1,5 +1,4 @@
 /* Record files: names, reading, writing, listing. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -218,35 +217,28 @@ struct listing {
 	struct found *found;
 	size_t count, cap;
 	struct buf path;
+	unsigned level;
 };
 
-static void list_level(struct listing *listing, int dirfd, const char *name, unsigned level)
+static int list_name(void *data, int dirfd, const char *name)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct listing *listing = data;
 	size_t base = listing->path.len;
-	struct dirent *item;
 	struct stat st;
 
-	if (!dir) {
-		close_fd(fd);
-		return;
+	buf_printf(&listing->path, "%s%s", base ? "/" : "", name);
+	if (listing->level < 2) {
+		listing->level++;
+		(void)fs_each_name(dirfd, name, list_name, listing); /* what cannot be read is not listed */
+		listing->level--;
+	} else if ((!listing->glob || glob_match(listing->glob, listing->path.data)) &&
+		   fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+		listing->found = util_grow(listing->found, &listing->cap, listing->count + 1, sizeof *listing->found);
+		listing->found[listing->count++] = (struct found){ xstrdup(listing->path.data), st.st_mtime };
 	}
-	while ((item = readdir(dir))) {
-		if (item->d_name[0] == '.')
-			continue;
-		buf_printf(&listing->path, "%s%s", base ? "/" : "", item->d_name);
-		if (level < 2) {
-			list_level(listing, fd, item->d_name, level + 1);
-		} else if ((!listing->glob || glob_match(listing->glob, listing->path.data)) &&
-			   fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
-			listing->found = util_grow(listing->found, &listing->cap, listing->count + 1, sizeof *listing->found);
-			listing->found[listing->count++] = (struct found){ xstrdup(listing->path.data), st.st_mtime };
-		}
-		listing->path.len = base;
-		listing->path.data[base] = '\0';
-	}
-	closedir(dir);
+	listing->path.len = base;
+	listing->path.data[base] = '\0';
+	return 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -265,7 +257,7 @@ int artifact_list(struct cas *cas, const char *glob, int (*visit)(void *data, co
 		r = glob_add(listing.glob, glob);
 	}
 	if (r == 0)
-		list_level(&listing, cas_cachedir_fd(cas), REFS, 0);
+		(void)fs_each_name(cas_cachedir_fd(cas), REFS, list_name, &listing);
 	if (listing.count)
 		qsort(listing.found, listing.count, sizeof *listing.found, by_name);
 	for (size_t i = 0; i < listing.count; i++) {

@@ -82,9 +82,13 @@ static void make_item(char name, size_t size, int64_t seconds, struct digest *tr
 
 static struct care_result expire(int64_t target_bytes, bool pretend)
 {
+	int64_t since_ns = care_since(cas);
+	struct care_census *census;
 	struct care_result result;
 
-	assert_int_equal(care_expire(cas, target_bytes, pretend, NULL, NULL, &result), 0);
+	assert_int_equal(care_census_new(&census, cas, NULL, NULL), 0);
+	assert_int_equal(care_expire(cas, census, since_ns, target_bytes, pretend, &result), 0);
+	care_census_free(census);
 	cas_forget(cas, 0);
 	return result;
 }

@@ -233,3 +233,24 @@ const char *fs_basename(const char *path)
 
 	return slash ? slash + 1 : path;
 }
+
+int fs_each_name(int dirfd, const char *path, int (*fn)(void *data, int dirfd, const char *name), void *data)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent *item;
+	DIR *dir;
+	int r = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close_fd(fd);
+		return -ENOMEM;
+	}
+	while (r >= 0 && (item = readdir(dir)))
+		if (item->d_name[0] != '.')
+			r = fn(data, fd, item->d_name);
+	closedir(dir);
+	return r;
+}

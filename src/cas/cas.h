@@ -45,6 +45,10 @@ enum {
 	CAS_DEPTH_MAX = 1000,             /* nesting of directories */
 };
 
+/* Below cachedir, where records are: of artifacts, of sources, of the sources of elements. */
+enum { CAS_RECORDS_OF_ARTIFACTS, CAS_RECORDS_OF_SOURCES, CAS_RECORDS_OF_ELEMENTS, CAS_RECORD_DIRS };
+extern const char *const cas_record_dirs[CAS_RECORD_DIRS];
+
 /* ---- the store ---- */
 struct cas;
 

@@ -97,6 +97,8 @@ bool cas_touch(struct cas *cas, const char *name, const struct stat *st);
 /* Calls fn for each marker of a live session with the time (nanoseconds) since when what was used is its own. */
 void cas_live_sessions(struct cas *cas, void (*fn)(void *data, int64_t since_ns), void *data);
 
+/* Which life of the machine this is: one line. */
+void cas_boot_id(struct buf *ret);
 /* "xx/yyyy..." below objects/. */
 enum { OBJECT_NAME_BYTES = 2 + 1 + 62 + 1 };
 void cas_object_name(char ret[OBJECT_NAME_BYTES], const uint8_t hash[DIGEST_BYTES]);

@@ -10,7 +10,6 @@
  * each object that was written or touched since is read and hashed, each record file decoded; what is broken goes.  Going by
  * the time of change finds more than a list would: a list would have been lost with the rest.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -30,34 +29,13 @@ enum { SLACK_S = 600, REF_MAX = 64 << 20, BOOT_ID_MAX = 64, MARKER_MAX = 128, SI
 
 static const char MARKER[] = "session-";
 static const char OVER[] = "09223372036854775807"; /* since the end of time */
-static const char *const RECORD_DIRS[] = { "artifacts/refs", "source_protos", "elementsources" };
+const char *const cas_record_dirs[CAS_RECORD_DIRS] = { "artifacts/refs", "source_protos", "elementsources" };
 
-static void boot_id(struct buf *ret)
+void cas_boot_id(struct buf *ret)
 {
 	buf_clear(ret);
 	if (fs_read_file(ret, AT_FDCWD, "/proc/sys/kernel/random/boot_id", BOOT_ID_MAX) < 0)
 		buf_adds(ret, "unknown\n");
-}
-
-static int for_each_name(int dirfd, const char *path, int (*fn)(void *data, int fd, const char *name), void *data)
-{
-	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct dirent *item;
-	DIR *dir;
-	int r = 0;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close_fd(fd);
-		return -ENOMEM;
-	}
-	while (r >= 0 && (item = readdir(dir)))
-		if (item->d_name[0] != '.')
-			r = fn(data, fd, item->d_name);
-	closedir(dir);
-	return r;
 }
 
 struct recovery {
@@ -100,7 +78,7 @@ static int check_bucket(void *data, int dirfd, const char *name)
 	if (strlen(name) != 2)
 		return 0;
 	memcpy(recovery->bucket, name, 3);
-	return for_each_name(dirfd, name, check_object, recovery);
+	return fs_each_name(dirfd, name, check_object, recovery);
 }
 
 static int check_record(void *data, int dirfd, const char *name)
@@ -116,7 +94,7 @@ static int check_record(void *data, int dirfd, const char *name)
 		return 0;
 	buf_printf(&recovery->path, "/%s", name);
 	if (S_ISDIR(st.st_mode)) {
-		r = for_each_name(dirfd, name, check_record, recovery);
+		r = fs_each_name(dirfd, name, check_record, recovery);
 	} else if (S_ISREG(st.st_mode) && doubtful(recovery, &st)) {
 		good = fs_read_file(&bytes, dirfd, name, REF_MAX) == 0 && bytes.len > 0;
 		if (good && recovery->check_ref)
@@ -142,7 +120,7 @@ static int check_marker(void *data, int dirfd, const char *name)
 	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
 		return 0;
-	boot_id(&now);
+	cas_boot_id(&now);
 	if (fs_read_fd(&then, fd, MARKER_MAX) == 0 && str_starts(buf_text(&then), buf_text(&now)))
 		return 0;
 	/* also one that was cut to nothing: it was not synced either */
@@ -193,7 +171,7 @@ static int write_marker(struct cas *cas)
 {
 	_cleanup_buf_ struct buf boot = BUF_INIT;
 
-	boot_id(&boot);
+	cas_boot_id(&boot);
 	cas->since_at = (off_t)boot.len;
 	buf_printf(&boot, "%020" PRId64 "\n", cas->start_ns - 2 * cas->grain_ns);
 	for (unsigned tries = 0; tries < 100; tries++) {
@@ -217,7 +195,6 @@ static int write_marker(struct cas *cas)
 }
 
 struct live {
-	struct cas *cas;
 	void (*fn)(void *data, int64_t since_ns);
 	void *data;
 };
@@ -247,9 +224,9 @@ static int look_at_live(void *data, int dirfd, const char *name)
 
 void cas_live_sessions(struct cas *cas, void (*fn)(void *data, int64_t since_ns), void *data)
 {
-	struct live live = { cas, fn, data };
+	struct live live = { fn, data };
 
-	for_each_name(cas->root_fd, "millrace/cas", look_at_live, &live);
+	fs_each_name(cas->root_fd, "millrace/cas", look_at_live, &live);
 }
 
 static void not_alone(void *data, int64_t since_ns)
@@ -272,21 +249,21 @@ int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char 
 		r = cas->millrace_fd < 0 ? -errno : 0;
 	}
 	if (r == 0)
-		r = for_each_name(cas->root_fd, "millrace/cas", check_marker, &recovery);
+		r = fs_each_name(cas->root_fd, "millrace/cas", check_marker, &recovery);
 	if (r == 0 && recovery.needed) {
-		r = for_each_name(cas->root_fd, "cas/objects", check_bucket, &recovery);
-		for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(RECORD_DIRS); i++) {
+		r = fs_each_name(cas->root_fd, "cas/objects", check_bucket, &recovery);
+		for (unsigned i = 0; r == 0 && i < CAS_RECORD_DIRS; i++) {
 			buf_clear(&recovery.path);
-			buf_adds(&recovery.path, RECORD_DIRS[i]);
-			r = for_each_name(cas->root_fd, RECORD_DIRS[i], check_record, &recovery);
+			buf_adds(&recovery.path, cas_record_dirs[i]);
+			r = fs_each_name(cas->root_fd, cas_record_dirs[i], check_record, &recovery);
 		}
 		cas_forget(cas, 0);
 		if (r == 0)
-			r = for_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
+			r = fs_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
 	}
 	cas_live_sessions(cas, not_alone, &temps.alone);
 	if (r == 0)
-		r = for_each_name(cas->root_fd, "cas/tmp", remove_temp, &temps);
+		r = fs_each_name(cas->root_fd, "cas/tmp", remove_temp, &temps);
 	if (r == 0)
 		r = write_marker(cas);
 	if (r == 0) {
@@ -310,7 +287,7 @@ static void sync_and_remove(struct cas *cas)
 	if (fd < 0 || syncfs(fd) < 0)
 		return;
 	unlinkat(cas->millrace_fd, cas->marker, 0);
-	for_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
+	fs_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
 }
 
 void cas_session_end(struct cas *cas, bool background)

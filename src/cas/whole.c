@@ -22,7 +22,7 @@
 #include "base/fs.h"
 #include "cas/statcache_internal.h"
 
-enum { MOST_BYTES = 64 << 20, HEADER_BYTES = 16 + 256 * 8, BOOT_ID_MAX = 64 };
+enum { MOST_BYTES = 64 << 20, HEADER_BYTES = 16 + 256 * 8 };
 
 static const char MAGIC[8] = "MRWHOLE1";
 static const char FILE_NAME[] = "millrace/whole";
@@ -48,7 +48,7 @@ static void look_at_buckets(struct cas *cas, struct cas_whole *whole)
 	int64_t now_ns = statcache_now_ns();
 	uint64_t seed;
 
-	(void)!fs_read_file(&boot, AT_FDCWD, "/proc/sys/kernel/random/boot_id", BOOT_ID_MAX);
+	cas_boot_id(&boot);
 	seed = statcache_checksum(boot.data, boot.len);
 	for (unsigned i = 0; i < 256; i++) {
 		char name[3] = { DIGITS[i >> 4], DIGITS[i & 15], '\0' };

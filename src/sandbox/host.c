@@ -1,7 +1,6 @@
 /* What this machine can do, and the directories of the room: probing, sweeping. */
 #include "sandbox/sandbox_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -274,30 +273,21 @@ int sandbox_host_prepare(struct sandbox_host *host, struct diag *diag)
 	return 0;
 }
 
+static int sweep_name(void *data, int dirfd, const char *name)
+{
+	const char *const *prefix = data;
+	int lock = str_starts(name, *prefix) ? openat(dirfd, name, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC) : -1;
+
+	if (lock >= 0 && sandbox_lock(lock, true) == 0)
+		fs_remove_all(dirfd, name);
+	close_fd(lock);
+	return 0;
+}
+
 /* Removes the entries of dirfd that nobody holds locked; only those beginning with prefix. */
 static void sweep_unlocked(int dirfd, const char *prefix)
 {
-	int fd = openat(dirfd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-
-	if (!dir) {
-		close_fd(fd);
-		return;
-	}
-	while ((entry = readdir(dir))) {
-		int lock;
-
-		if (entry->d_name[0] == '.' || !str_starts(entry->d_name, prefix))
-			continue;
-		lock = openat(dirfd, entry->d_name, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
-		if (lock < 0)
-			continue;
-		if (sandbox_lock(lock, true) == 0)
-			fs_remove_all(dirfd, entry->d_name);
-		close_fd(lock);
-	}
-	closedir(dir);
+	(void)fs_each_name(dirfd, ".", sweep_name, &prefix);
 }
 
 void sandbox_host_sweep(struct sandbox_host *host)

@@ -4,7 +4,6 @@
  * that differs much is written out whole.  More than two layers are never stacked: each costs every failed look-up. */
 #include "sandbox/sandbox_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -104,32 +103,27 @@ static int by_use(const void *a, const void *b) /* latest first */
 	return (x->used.tv_nsec < y->used.tv_nsec) - (x->used.tv_nsec > y->used.tv_nsec);
 }
 
-static void list_layers(struct sandbox_host *host, struct listing *listing)
+static int list_layer(void *data, int dirfd, const char *name)
 {
-	int fd = openat(host->layers_fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	struct listing *listing = data;
+	struct found found = { 0 };
+	size_t len = strlen(name);
 	struct stat st;
 
-	if (!dir) {
-		close_fd(fd);
-		return;
-	}
-	while ((entry = readdir(dir))) {
-		struct found found = { 0 };
-		size_t len = strlen(entry->d_name);
+	if ((len != DIGEST_HEX && len != 2 * DIGEST_HEX + 1) || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	memcpy(found.name, name, len + 1);
+	found.used = st.st_mtim;
+	if (!read_size(dirfd, &found))
+		found.root_bytes = -1;
+	listing->items = util_grow(listing->items, &listing->cap, listing->count + 1, sizeof found);
+	listing->items[listing->count++] = found;
+	return 0;
+}
 
-		if ((len != DIGEST_HEX && len != 2 * DIGEST_HEX + 1) ||
-		    fstatat(host->layers_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		memcpy(found.name, entry->d_name, len + 1);
-		found.used = st.st_mtim;
-		if (!read_size(host->layers_fd, &found))
-			found.root_bytes = -1;
-		listing->items = util_grow(listing->items, &listing->cap, listing->count + 1, sizeof found);
-		listing->items[listing->count++] = found;
-	}
-	closedir(dir);
+static void list_layers(struct sandbox_host *host, struct listing *listing)
+{
+	(void)fs_each_name(host->layers_fd, ".", list_layer, listing);
 	if (listing->count)
 		qsort(listing->items, listing->count, sizeof *listing->items, by_use);
 }

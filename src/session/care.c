@@ -21,18 +21,9 @@ static int ask(void *data)
 	return session->layers ? sandbox_host_ask(session->layers) : 0;
 }
 
-/* What layers in use leave of the room.  They are scratch: they may not take more than half of it from what they serve. */
-static int64_t objects_target(int64_t low_bytes, int64_t layers_bytes)
+int64_t session_objects_target(int64_t low_bytes, int64_t layers_bytes)
 {
 	return low_bytes == CAS_QUOTA_INFINITE ? low_bytes : MAX(low_bytes - MIN(layers_bytes, low_bytes / 2), 0);
-}
-
-static int expire_objects(struct session *session, struct cas *cas, int64_t need_bytes, uint64_t layers_bytes)
-{
-	struct care_result result;
-	int64_t target_bytes = objects_target(cas_low_bytes(cas, need_bytes), (int64_t)layers_bytes);
-
-	return care_expire(cas, target_bytes, false, ask, session, &result);
 }
 
 static int trim_layers(struct session *session, struct cas *cas, int64_t need_bytes, uint64_t *left_bytes)
@@ -60,23 +51,29 @@ static int make_room(void *data, struct cas *cas, int64_t need_bytes)
 {
 	struct session *session = data;
 	_cleanup_close_ int lock = care_lock(cas);
-	struct care_census *census;
-	int64_t objects_bytes, layers_bytes;
+	struct care_census *census = NULL;
+	int64_t objects_bytes, layers_bytes, since_ns;
 	uint64_t left_bytes = 0;
+	struct care_result result;
 	int r = MIN(lock, 0);
 
 	if (r < 0)
 		return r;
-	if (!cas_usage(cas, &objects_bytes, &layers_bytes)) { /* not counted lately: nothing to reckon with */
+	since_ns = care_since(cas);
+	if (!cas_usage(cas, &objects_bytes, &layers_bytes)) /* not counted lately: nothing to reckon with */
 		r = care_census_new(&census, cas, ask, session);
-		if (r < 0)
-			return r;
-		care_census_free(census);
+	if (r == 0)
+		r = trim_layers(session, cas, need_bytes, &left_bytes);
+	if (r == 0 && cas_lacking(cas, need_bytes) > 0) { /* not when another worker has done it while we waited */
+		if (!census)
+			r = care_census_new(&census, cas, ask, session);
+		if (r == 0)
+			r = care_expire(cas, census, since_ns,
+					session_objects_target(cas_low_bytes(cas, need_bytes), (int64_t)left_bytes), false,
+					&result);
 	}
-	r = trim_layers(session, cas, need_bytes, &left_bytes);
-	if (r < 0 || cas_lacking(cas, need_bytes) <= 0) /* also when another worker has done it while we waited */
-		return r;
-	return expire_objects(session, cas, need_bytes, left_bytes);
+	care_census_free(census);
+	return r;
 }
 
 void session_limits(struct session *session)

@@ -162,9 +162,7 @@ static int find_target(struct session *session, int64_t objects_bytes, bool pret
 	low_bytes = cas_low_bytes(session->cas, 0);
 	ret->layers_bytes = sandbox_layers_trim(host, MIN((uint64_t)MAX(low_bytes - objects_bytes, 0), sandbox_layers_limit(host)),
 						pretend, &ret->layers_removed_bytes);
-	ret->objects_bytes = low_bytes == CAS_QUOTA_INFINITE
-				     ? low_bytes
-				     : MAX(low_bytes - MIN((int64_t)ret->layers_bytes, low_bytes / 2), 0);
+	ret->objects_bytes = session_objects_target(low_bytes, (int64_t)ret->layers_bytes);
 	sandbox_host_free(host);
 	return 0;
 }
@@ -236,16 +234,20 @@ static int gc(struct session *session, struct care_result *result, struct target
 {
 	_cleanup_close_ int lock = care_lock(session->cas);
 	bool pretend = session->request->dry_run;
-	struct care_census *census;
+	struct care_census *census = NULL;
+	int64_t since_ns;
 	int r = MIN(lock, 0);
 
-	if (r == 0)
-		r = care_census_new(&census, session->cas, NULL, NULL);
 	if (r < 0)
 		return r;
-	r = find_target(session, census->bytes, pretend, target);
+	since_ns = care_since(session->cas);
+	r = care_census_new(&census, session->cas, NULL, NULL);
+	if (r == 0)
+		r = find_target(session, census->bytes, pretend, target);
+	if (r == 0)
+		r = care_expire(session->cas, census, since_ns, target->objects_bytes, pretend, result);
 	care_census_free(census);
-	return r < 0 ? r : care_expire(session->cas, target->objects_bytes, pretend, NULL, NULL, result);
+	return r;
 }
 
 int session_cache_gc(struct session *session)

@@ -110,6 +110,9 @@ bool session_directory_empty(const char *path);
 void session_limits(struct session *session);
 /* For sessions that write, and have a quota: what is there now? */
 int session_count(struct session *session);
+/* To what the objects should come down, of low_bytes (CAS_QUOTA_INFINITE: no limit): what layers in use leave.  They are scratch:
+ * they may not take more than half of it from what they serve. */
+int64_t session_objects_target(int64_t low_bytes, int64_t layers_bytes);
 /* Options for every sandbox host of a session. */
 struct sandbox_host_options session_host_options(const struct session *session);
 
