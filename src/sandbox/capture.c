@@ -204,3 +204,76 @@ int sandbox_capture(struct sandbox_capture *capture, int dirfd, const struct dig
 
 	return r < 0 ? failed(capture, r, "/") : r;
 }
+
+/* ---- a whole batch ---- */
+
+/* Digest of the directory at path in a stored tree; false if it has none. */
+static bool stored_directory(struct cas *cas, const struct digest *tree, const char *path, struct digest *ret)
+{
+	*ret = *tree;
+	for (const char *p = path; *(p += strspn(p, "/"));) {
+		const struct cas_directory *directory;
+		size_t len = strcspn(p, "/");
+		const struct cas_entry *entry =
+			cas_directory_get(cas, ret, &directory) < 0 ? NULL : cas_directory_find(directory, p, len);
+
+		if (!entry || entry->type != CAS_DIRECTORY)
+			return false;
+		*ret = entry->digest;
+		p += len;
+	}
+	return true;
+}
+
+/* Opens a directory below fd without following symlinks.  Takes fd over. */
+static int open_path(int fd, const char *path)
+{
+	for (const char *p = path; *(p += strspn(p, "/"));) {
+		size_t len = strcspn(p, "/");
+		char *name = xstrndup(p, len);
+		int next = openat(fd, name, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC), r = -errno;
+
+		free(name);
+		close_fd(fd);
+		if (next < 0)
+			return r;
+		fd = next;
+		p += len;
+	}
+	return fd;
+}
+
+static int capture_at(struct sandbox *sandbox, struct sandbox_capture *capture, const char *path)
+{
+	bool overlay = sandbox->way == SANDBOX_OVERLAY;
+	struct digest below, changed;
+	bool has_below = overlay && stored_directory(capture->cas, &sandbox->base, path, &below);
+	int fd = openat(sandbox->scratch_fd, overlay ? "upper" : "root", O_DIRECTORY | O_RDONLY | O_CLOEXEC), r = 0;
+
+	if (fd >= 0)
+		fd = open_path(fd, path);
+	if (fd >= 0)
+		r = sandbox_capture(capture, fd, has_below ? &below : NULL, &changed);
+	else if (has_below)
+		changed = below; /* nothing in it was touched */
+	else
+		r = fd;
+	close_fd(fd);
+	return r < 0 ? r : cas_tree_set(sandbox->tree, path, &changed);
+}
+
+int sandbox_capture_batch(struct sandbox *sandbox, struct sandbox_result *ret, struct diag *diag)
+{
+	struct sandbox_capture capture = { sandbox->host, sandbox->host->cas, sandbox->spec.keep_mtimes, .diag = diag };
+	int r = 0;
+
+	if (!sandbox->read_only)
+		r = capture_at(sandbox, &capture, "");
+	for (uint32_t i = 0; r >= 0 && sandbox->read_only && i < sandbox->spec.marked_count; i++)
+		r = capture_at(sandbox, &capture, sandbox->spec.marked[i]);
+	ret->captured_files = capture.files;
+	ret->captured_bytes = capture.bytes;
+	if (r < 0 && diag && !diag->domain)
+		diag_errno(diag, "sandbox", NULL, -r, "Failed to capture what the commands changed");
+	return r;
+}

@@ -3,13 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -232,183 +229,7 @@ static int make_root(struct sandbox *sandbox, struct diag *diag)
 	return write_root(sandbox, "upper", &sandbox->base, &tree, diag);
 }
 
-/* ---- bubblewrap's arguments ---- */
-
-static void arg(struct buf *args, const char *text)
-{
-	buf_add(args, text, strlen(text) + 1);
-}
-
-static void arg3(struct buf *args, const char *option, const char *a, const char *b)
-{
-	arg(args, option);
-	arg(args, a);
-	arg(args, b);
-}
-
-/* The marked directories, absolute and normalised, without the root and those that are there twice. */
-static uint32_t normal_marks(const struct sandbox *sandbox, struct buf *paths, const char **ret)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < sandbox->spec.marked_count; i++) {
-		_cleanup_buf_ struct buf path = BUF_INIT;
-
-		fs_normpath(&path, sandbox->spec.marked[i]);
-		if (!str_eq(buf_text(&path), "/"))
-			arg(paths, buf_text(&path));
-	}
-	for (size_t at = 0; at < paths->len; at += strlen(paths->data + at) + 1) {
-		bool again = false;
-
-		for (uint32_t i = 0; i < count; i++)
-			again |= str_eq(ret[i], paths->data + at);
-		if (!again)
-			ret[count++] = paths->data + at;
-	}
-	return count;
-}
-
-struct cover {
-	const struct sandbox *sandbox;
-	struct buf *args;
-	const char *root; /* on the host */
-	const char **marks;
-	uint32_t mark_count;
-};
-
-enum cover_what { COVER, LEAVE, DESCEND };
-
-static enum cover_what what_of(const struct cover *cover, const char *path)
-{
-	size_t len = strlen(path);
-	enum cover_what ret = COVER;
-
-	for (uint32_t i = 0; i < cover->mark_count; i++) {
-		if (str_eq(cover->marks[i], path))
-			return LEAVE;
-		if (strncmp(cover->marks[i], path, len) == 0 && cover->marks[i][len] == '/')
-			ret = DESCEND;
-	}
-	return ret;
-}
-
-/* Makes all in this directory read-only but what is marked. */
-static void cover_directory(const struct cover *cover, const char *path, const struct digest *digest)
-{
-	const struct cas_directory *directory;
-
-	if (cas_directory_get(cover->sandbox->host->cas, digest, &directory) < 0)
-		return;
-	for (uint32_t i = 0; i < directory->count; i++) {
-		const struct cas_entry *entry = &directory->entries[i];
-		char *child = xasprintf("%s/%s", path, entry->name), *source = xasprintf("%s%s", cover->root, child);
-		enum cover_what what = what_of(cover, child);
-
-		if (what == DESCEND && entry->type == CAS_DIRECTORY)
-			cover_directory(cover, child, &entry->digest);
-		else if (what == COVER && entry->type != CAS_SYMLINK)
-			arg3(cover->args, "--ro-bind", source, child);
-		free(source);
-		free(child);
-	}
-	arg3(cover->args, "--chmod", "0555", *path ? path : "/");
-}
-
-/* A read-only root with writable directories in it.  One alone is a mount of its own.  Several are in one mount with the
- * root, so that files can be moved and linked from one to the other (as the peer's FUSE lets them); everything else is
- * covered by read-only mounts, and the few directories above the marked ones lose their write permission. */
-static void read_only_args(const struct sandbox *sandbox, const char *root, struct buf *args)
-{
-	_cleanup_buf_ struct buf paths = BUF_INIT;
-	const char **marks = xcalloc(sandbox->spec.marked_count + 1u, sizeof(*marks));
-	struct cover cover = { sandbox, args, root, marks, normal_marks(sandbox, &paths, marks) };
-
-	arg3(args, cover.mark_count > 1 ? "--bind" : "--ro-bind", root, "/");
-	if (cover.mark_count > 1) {
-		cover_directory(&cover, "", &sandbox->shown);
-	} else if (cover.mark_count == 1) {
-		char *source = xasprintf("%s%s", root, marks[0]);
-
-		arg3(args, "--bind", source, marks[0]);
-		free(source);
-	}
-	free(marks);
-}
-
-static void mount_args(const struct sandbox *sandbox, const struct sandbox_batch *batch, struct buf *args)
-{
-	char *root = xasprintf("%s/sandboxes/%s/root", buf_text(&sandbox->host->base), sandbox->scratch);
-
-	if (batch->root_read_only)
-		read_only_args(sandbox, root, args);
-	else
-		arg3(args, "--bind", root, "/");
-	free(root);
-}
-
-/* All but the command itself, NUL-separated, for `--args`: environments may be larger than one argument may be. */
-static void option_args(const struct sandbox *sandbox, const struct sandbox_batch *batch, struct buf *args)
-{
-	static const char *const fixed[] = { "--unshare-pid", "--die-with-parent", "--unshare-ipc", "--unshare-user",
-					     "--cap-drop", "ALL", "--clearenv" };
-	static const char *const alone[] = { "--unshare-net", "--unshare-uts", "--hostname", "buildbox" };
-	const struct graph_sandbox *config = sandbox->spec.config;
-	bool open = batch->shell && batch->shell->open;
-	const struct sandbox_command *first = &batch->first;
-	char id[24];
-
-	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-		arg(args, fixed[i]);
-	for (size_t i = 0; !open && i < ARRAY_SIZE(alone); i++)
-		arg(args, alone[i]);
-	mount_args(sandbox, batch, args);
-	arg(args, "--uid");
-	snprintf(id, sizeof id, "%" PRId64, open ? (int64_t)geteuid() : config && config->build_uid > 0 ? config->build_uid : 0);
-	arg(args, id);
-	arg(args, "--gid");
-	snprintf(id, sizeof id, "%" PRId64, open ? (int64_t)getegid() : config && config->build_gid > 0 ? config->build_gid : 0);
-	arg(args, id);
-	for (uint32_t i = 0; i < first->environment_count; i++) {
-		const struct graph_pair *pair = &first->environment[i];
-		_cleanup_buf_ struct buf flags = BUF_INIT;
-
-		if (str_eq(pair->name, "PWD"))
-			continue;
-		if (batch->jobserver && str_eq(pair->name, "MAKEFLAGS") &&
-		    sandbox_makeflags(&flags, pair->value, batch->jobserver))
-			arg3(args, "--setenv", pair->name, buf_text(&flags));
-		else
-			arg3(args, "--setenv", pair->name, pair->value);
-	}
-	arg3(args, "--setenv", "PWD", first->cwd);
-	arg3(args, "--proc", "/proc", "--tmpfs");
-	arg(args, "/tmp");
-	if (batch->shell) {
-		arg3(args, "--dev-bind", "/dev", "/dev");
-		for (uint32_t i = 0; i < batch->shell->mount_count; i++)
-			arg3(args, "--dev-bind", batch->shell->mounts[i].source, batch->shell->mounts[i].target);
-	} else {
-		arg(args, "--dev");
-		arg(args, "/dev");
-	}
-	arg(args, "--chdir");
-	arg(args, first->cwd);
-}
-
-static int args_file(const struct buf *args)
-{
-	int fd = memfd_create("bwrap-args", MFD_CLOEXEC), r;
-
-	if (fd < 0)
-		return -errno;
-	r = fs_write_all(fd, args->data, args->len);
-	if (r >= 0 && lseek(fd, 0, SEEK_SET) < 0)
-		r = -errno;
-	if (r < 0)
-		close_fd(fd);
-	return r < 0 ? r : fd;
-}
+/* ---- starting ---- */
 
 static bool wants_linux32(const struct sandbox *sandbox)
 {
@@ -439,18 +260,15 @@ static char **make_argv(const struct sandbox_batch *batch, char *args_number, ch
 
 static int spawn(struct sandbox *sandbox, const struct sandbox_batch *batch, struct diag *diag)
 {
-	_cleanup_buf_ struct buf args = BUF_INIT;
-	_cleanup_close_ int args_fd = -1, status_write = -1;
+	_cleanup_close_ int args_fd = sandbox_arguments(sandbox, batch), status_write = -1;
 	char args_number[12], status_number[12];
 	struct sandbox_spawn how = { .mode = sandbox->host->mode, .layer_count = sandbox->layers.count,
 				     .bwrap = sandbox->host->bwrap, .scratch_fd = sandbox->scratch_fd };
 	int pipe_fds[2];
 	pid_t pid;
 
-	option_args(sandbox, batch, &args);
-	args_fd = args_file(&args);
 	if (args_fd < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return diag_errno(diag, "sandbox", NULL, errno, "Failed to start the sandbox");
+		return diag_errno(diag, "sandbox", NULL, args_fd < 0 ? -args_fd : errno, "Failed to start the sandbox");
 	sandbox->status_fd = pipe_fds[0];
 	status_write = pipe_fds[1];
 	fcntl(sandbox->status_fd, F_SETFL, O_NONBLOCK);
@@ -617,79 +435,6 @@ static int judge(struct sandbox *sandbox, struct sandbox_result *ret, struct dia
 	return 0;
 }
 
-/* ---- capture ---- */
-
-/* Digest of the directory at path in a stored tree; false if it has none. */
-static bool stored_directory(struct cas *cas, const struct digest *tree, const char *path, struct digest *ret)
-{
-	*ret = *tree;
-	for (const char *p = path; *(p += strspn(p, "/"));) {
-		const struct cas_directory *directory;
-		size_t len = strcspn(p, "/");
-		const struct cas_entry *entry =
-			cas_directory_get(cas, ret, &directory) < 0 ? NULL : cas_directory_find(directory, p, len);
-
-		if (!entry || entry->type != CAS_DIRECTORY)
-			return false;
-		*ret = entry->digest;
-		p += len;
-	}
-	return true;
-}
-
-/* Opens a directory below fd without following symlinks.  Takes fd over. */
-static int open_path(int fd, const char *path)
-{
-	for (const char *p = path; *(p += strspn(p, "/"));) {
-		size_t len = strcspn(p, "/");
-		char *name = xstrndup(p, len);
-		int next = openat(fd, name, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC), r = -errno;
-
-		free(name);
-		close_fd(fd);
-		if (next < 0)
-			return r;
-		fd = next;
-		p += len;
-	}
-	return fd;
-}
-
-static int capture_at(struct sandbox *sandbox, struct sandbox_capture *capture, const char *path)
-{
-	bool overlay = sandbox->way == SANDBOX_OVERLAY;
-	struct digest below, changed;
-	bool has_below = overlay && stored_directory(capture->cas, &sandbox->base, path, &below);
-	int fd = openat(sandbox->scratch_fd, overlay ? "upper" : "root", O_DIRECTORY | O_RDONLY | O_CLOEXEC), r = 0;
-
-	if (fd >= 0)
-		fd = open_path(fd, path);
-	if (fd >= 0)
-		r = sandbox_capture(capture, fd, has_below ? &below : NULL, &changed);
-	else if (has_below)
-		changed = below; /* nothing in it was touched */
-	else
-		r = fd;
-	close_fd(fd);
-	return r < 0 ? r : cas_tree_set(sandbox->tree, path, &changed);
-}
-
-static int capture_all(struct sandbox *sandbox, struct sandbox_result *ret, struct diag *diag)
-{
-	struct sandbox_capture capture = { sandbox->host, sandbox->host->cas, sandbox->spec.keep_mtimes, .diag = diag };
-	int r = 0;
-
-	if (!sandbox->read_only)
-		r = capture_at(sandbox, &capture, "");
-	for (uint32_t i = 0; r >= 0 && sandbox->read_only && i < sandbox->spec.marked_count; i++)
-		r = capture_at(sandbox, &capture, sandbox->spec.marked[i]);
-	ret->captured_files = capture.files;
-	ret->captured_bytes = capture.bytes;
-	if (r < 0 && diag && !diag->domain)
-		diag_errno(diag, "sandbox", NULL, -r, "Failed to capture what the commands changed");
-	return r;
-}
-
 int sandbox_finish(struct sandbox *sandbox, struct sandbox_result *ret, struct diag *diag)
 {
 	int64_t ended;
@@ -705,7 +450,7 @@ int sandbox_finish(struct sandbox *sandbox, struct sandbox_result *ret, struct d
 	read_status(sandbox);
 	r = judge(sandbox, ret, diag);
 	if (r >= 0 && ret->outcome != SANDBOX_KILLED && !sandbox->shell)
-		r = capture_all(sandbox, ret, diag);
+		r = sandbox_capture_batch(sandbox, ret, diag);
 	end_batch(sandbox);
 	ret->capture_us = util_now_us() - ended;
 	return r < 0 ? r : (int)ret->outcome;

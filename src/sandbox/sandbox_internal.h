@@ -122,6 +122,13 @@ struct sandbox_capture {
 /* Digest of what an overlay of dirfd (a writable layer) over `below` (NULL: nothing) shows. Consumes the layer's files. */
 int sandbox_capture(struct sandbox_capture *capture, int dirfd, const struct digest *below, struct digest *ret);
 
+/* All that the running batch changed, into the sandbox's tree: below a read-only root the marked directories alone. */
+int sandbox_capture_batch(struct sandbox *sandbox, struct sandbox_result *ret, struct diag *diag);
+
+/* ---- arguments.c ---- */
+/* bubblewrap's options, NUL-separated, in a file in memory for its --args.  The descriptor, or -errno. */
+int sandbox_arguments(const struct sandbox *sandbox, const struct sandbox_batch *batch);
+
 /* ---- spawn.c: the child ---- */
 struct sandbox_spawn {
 	const struct sandbox_mode *mode; /* NULL: ./root is complete already */
