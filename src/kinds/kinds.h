@@ -177,6 +177,12 @@ int kinds_configure_source(const struct kinds_context *ctx, struct graph_source 
 int kinds_source_key(const struct kinds_context *ctx, struct graph_source *source);
 /* The one source of an element with an open workspace, in the place of its own: path is absolute. */
 int kinds_workspace_source(const struct kinds_context *ctx, struct graph_source *source, const char *path);
+/* Adds template to ret with each "{name}" replaced by what part says (len bytes of name; *ret_len of the result; NULL: there is no
+ * such part), and doubled braces by single ones: Python's str.format, as far as URLs of releases use it.  0; -EINVAL for a brace
+ * without its partner; -ENOENT for a part that there is not, whose name is *unknown. */
+typedef const char *kinds_part_fn(const void *data, const char *name, size_t len, size_t *ret_len);
+int kinds_render(const char *template, kinds_part_fn *part, const void *data, struct buf *ret, const char **unknown,
+		 size_t *unknown_len);
 /* For a source of kind local or workspace: absolute path (junctions use it in place); NULL for all others. */
 const char *kinds_local_path(const struct graph_source *source);
 

@@ -119,9 +119,10 @@ static int anitya_ref(const struct kinds_context *ctx, const struct yaml_node *c
 }
 
 /* What stands for a field of the template ("{major}"), NULL if the release has no such part. */
-static const char *release_part(const char *release, const char *name, size_t len, size_t *ret_len)
+static const char *release_part(const void *data, const char *name, size_t len, size_t *ret_len)
 {
 	static const char *const parts[] = { "major", "minor", "patch" };
+	const char *release = data;
 
 	*ret_len = strlen(release);
 	if (len == strlen("version") && strncmp(name, "version", len) == 0)
@@ -140,34 +141,16 @@ static const char *release_part(const char *release, const char *name, size_t le
 	return NULL;
 }
 
-/* As Python's str.format: "{name}", and doubled braces for braces. */
 static int anitya_render(const struct kinds_context *ctx, const struct yaml_node *config, struct kinds_anitya *anitya)
 {
-	const struct yaml_node *node = yaml_get(config, "url");
 	_cleanup_buf_ struct buf out = BUF_INIT;
+	const char *unknown;
+	size_t unknown_len;
 
-	for (const char *at = anitya->url_template; *at;) {
-		size_t plain = strcspn(at, "{}"), name_len, value_len;
-		const char *value;
-
-		buf_add(&out, at, plain);
-		at += plain;
-		if (!*at)
-			break;
-		if (at[1] == at[0]) {
-			buf_addc(&out, at[0]);
-			at += 2;
-			continue;
-		}
-		name_len = strcspn(at + 1, "{}");
-		value = *at == '{' && at[1 + name_len] == '}' ? release_part(anitya->release, at + 1, name_len, &value_len) : NULL;
-		if (!value)
-			return yaml_error(ctx->diag, node, "invalid-data",
-					  "Version '%s' cannot be put into the URL template '%s'", anitya->release,
-					  anitya->url_template);
-		buf_add(&out, value, value_len);
-		at += name_len + 2;
-	}
+	if (kinds_render(anitya->url_template, release_part, anitya->release, &out, &unknown, &unknown_len) < 0)
+		return yaml_error(ctx->diag, yaml_get(config, "url"), "invalid-data",
+				  "Version '%s' cannot be put into the URL template '%s'", anitya->release,
+				  anitya->url_template);
 	anitya->rendered = arena_strndup(ctx->arena, buf_text(&out), out.len);
 	return 0;
 }

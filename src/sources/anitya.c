@@ -5,7 +5,6 @@
  * The parts of a version, and the template's language (Python's str.format with names alone), are the plugin's:
  * buildstream-plugins-community, sources/anitya.py.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -93,53 +92,36 @@ static void split(const char *version, struct span parts[PARTS])
 		parts[METADATA] = (struct span){ at + 1, strlen(at + 1) };
 }
 
-static int add_part(struct sources_context *ctx, const struct kinds_anitya *anitya, const struct span parts[PARTS],
-		    const char *name, size_t len, struct buf *ret)
+static const char *find_part(const void *data, const char *name, size_t len, size_t *ret_len)
 {
-	for (unsigned i = 0; i < PARTS; i++) {
-		if (strlen(part_names[i]) != len || strncmp(part_names[i], name, len) != 0)
-			continue;
-		if (!parts[i].at)
-			break;
-		buf_add(ret, parts[i].at, parts[i].len);
-		return 0;
-	}
-	diag_set(ctx->diag, "source", "invalid-url", "Version '%s' does not provide {%.*s} for the URL template '%s'",
-		 anitya->release, (int)len, name, anitya->url_template);
-	return -EINVAL;
-}
+	const struct span *parts = data;
 
-static int bad_template(struct sources_context *ctx, const struct kinds_anitya *anitya)
-{
-	diag_set(ctx->diag, "source", "invalid-url", "Not a URL template, since a brace has no partner: '%s'",
-		 anitya->url_template);
-	return -EINVAL;
+	for (unsigned i = 0; i < PARTS; i++)
+		if (strlen(part_names[i]) == len && strncmp(part_names[i], name, len) == 0) {
+			*ret_len = parts[i].len;
+			return parts[i].at;
+		}
+	return NULL;
 }
 
 static int render(struct sources_context *ctx, const struct kinds_anitya *anitya, struct buf *ret)
 {
 	struct span parts[PARTS];
-	int r = 0;
+	const char *unknown;
+	size_t len;
+	int r;
 
 	split(anitya->release, parts);
-	for (const char *at = anitya->url_template; r == 0 && *at; at++) {
-		size_t len;
-
-		if ((*at == '{' || *at == '}') && at[1] == *at) {
-			buf_addc(ret, *at++);
-		} else if (*at == '}') {
-			r = bad_template(ctx, anitya);
-		} else if (*at != '{') {
-			buf_addc(ret, *at);
-		} else {
-			len = strcspn(at + 1, "{}");
-			if (at[1 + len] != '}')
-				return bad_template(ctx, anitya);
-			r = add_part(ctx, anitya, parts, at + 1, len, ret);
-			at += 1 + len;
-		}
-	}
-	return r;
+	r = kinds_render(anitya->url_template, find_part, parts, ret, &unknown, &len);
+	if (r == 0)
+		return 0;
+	if (r == -ENOENT)
+		diag_set(ctx->diag, "source", "invalid-url", "Version '%s' does not provide {%.*s} for the URL template '%s'",
+			 anitya->release, (int)len, unknown, anitya->url_template);
+	else
+		diag_set(ctx->diag, "source", "invalid-url", "Not a URL template, since a brace has no partner: '%s'",
+			 anitya->url_template);
+	return -EINVAL;
 }
 
 /* Everything of it in arena. */
