@@ -10,19 +10,10 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "base/module.h"
-#include "sources/curl_module.h"
+#include "sources/transfer.h"
 #include "yaml/yaml.h"
 
-enum { TEXT_MAX = 16 << 20, UNAUTHORIZED = 401, SHA256_PREFIX = sizeof "sha256:" - 1 };
-
-/* What comes goes to text or to a file. */
-struct body {
-	struct sources_context *ctx;
-	struct buf *text;
-	int fd;
-	struct digest_stream *stream;
-};
+enum { UNAUTHORIZED = 401, SHA256_PREFIX = sizeof "sha256:" - 1 };
 
 bool docker_digest_is_sane(const char *digest)
 {
@@ -30,49 +21,6 @@ bool docker_digest_is_sane(const char *digest)
 
 	return str_starts(digest, "sha256:") && strlen(digest) == SHA256_PREFIX + DIGEST_HEX &&
 	       digest_from_hex(hash, digest + SHA256_PREFIX);
-}
-
-static int on_write(void *data, const void *bytes, size_t len)
-{
-	struct body *body = data;
-
-	if (body->text && body->text->len + len > TEXT_MAX)
-		return -EFBIG;
-	if (body->stream)
-		digest_stream_add(body->stream, bytes, len);
-	if (!body->text)
-		return fs_write_all(body->fd, bytes, len);
-	buf_add(body->text, bytes, len);
-	return 0;
-}
-
-static int on_wait(void *data, struct pollfd *fds, nfds_t count, int64_t deadline_us)
-{
-	return sources_wait(((struct body *)data)->ctx, fds, count, deadline_us);
-}
-
-static void on_progress(void *data, uint64_t done, uint64_t total)
-{
-	struct sources_context *ctx = ((struct body *)data)->ctx;
-
-	if (ctx->progress)
-		ctx->progress(ctx->data, done, total);
-}
-
-static int transfer(struct body *body, const char *url, const char *const *headers, struct curl_answer *answer)
-{
-	struct curl_request request = { .url = url, .headers = headers, .data = body, .write = on_write, .wait = on_wait,
-					.progress = on_progress };
-	const struct curl_module *curl = module_open("curl", CURL_MODULE_SYMBOL, body->ctx->diag);
-
-	return curl ? curl->transfer(&request, answer) : -ELIBACC;
-}
-
-static void answer_release(struct curl_answer *answer)
-{
-	buf_release(&answer->etag);
-	buf_release(&answer->challenge);
-	buf_release(&answer->error);
 }
 
 static int failed(struct sources_context *ctx, const char *url, int r, const struct curl_answer *answer)
@@ -154,7 +102,7 @@ static int read_token(struct docker_registry *registry, const char *url, const s
 static int ask_token(struct docker_registry *registry, const char *challenge)
 {
 	_cleanup_buf_ struct buf url = BUF_INIT, service = BUF_INIT, scope = BUF_INIT, text = BUF_INIT;
-	struct body body = { .ctx = registry->ctx, .text = &text, .fd = -1 };
+	struct sources_transfer transfer = { .ctx = registry->ctx, .text = &text, .fd = -1 };
 	struct curl_answer answer = { 0 };
 	int r;
 
@@ -169,28 +117,29 @@ static int ask_token(struct docker_registry *registry, const char *challenge)
 				challenge);
 	add_query(&url, "service", &service);
 	add_query(&url, "scope", &scope);
-	r = transfer(&body, url.data, NULL, &answer);
+	transfer.url = url.data;
+	r = sources_transfer(&transfer, &answer);
 	r = r < 0 ? failed(registry->ctx, url.data, r, &answer) : read_token(registry, url.data, &text);
-	answer_release(&answer);
+	sources_answer_release(&answer);
 	return r;
 }
 
 /* ---- requests ---- */
 
-static int empty_body(struct body *body)
+static int start_over(struct sources_transfer *transfer)
 {
-	if (body->text) {
-		buf_clear(body->text);
-	} else if (ftruncate(body->fd, 0) < 0 || lseek(body->fd, 0, SEEK_SET) < 0) {
+	if (transfer->text) {
+		buf_clear(transfer->text);
+	} else if (ftruncate(transfer->fd, 0) < 0 || lseek(transfer->fd, 0, SEEK_SET) < 0) {
 		return -errno;
 	}
-	digest_stream_free(body->stream);
-	body->stream = digest_stream_new();
+	digest_stream_free(transfer->stream);
+	transfer->stream = digest_stream_new();
 	return 0;
 }
 
 /* GET <endpoint>/v2/<image>/<what>/<digest>; once more with a token if the registry asks for one. */
-static int get(struct docker_registry *registry, const char *what, const char *digest, struct body *body)
+static int get(struct docker_registry *registry, const char *what, const char *digest, struct sources_transfer *transfer)
 {
 	static const char ACCEPT[] = "Accept: application/vnd.docker.distribution.manifest.v2+json,"
 				     "application/vnd.docker.distribution.manifest.list.v2+json,"
@@ -208,11 +157,13 @@ static int get(struct docker_registry *registry, const char *what, const char *d
 		const char *headers[] = { str_eq(what, "manifests") ? ACCEPT : bearer,
 					  str_eq(what, "manifests") ? bearer : NULL, NULL };
 
-		answer_release(&answer);
+		sources_answer_release(&answer);
 		answer = (struct curl_answer){ 0 };
-		r = empty_body(body);
+		r = start_over(transfer);
+		transfer->url = url;
+		transfer->headers = headers;
 		if (r == 0)
-			r = transfer(body, url, headers, &answer);
+			r = sources_transfer(transfer, &answer);
 		if (answer.status != UNAUTHORIZED || tries > 0 || !answer.challenge.len)
 			break;
 		r = ask_token(registry, answer.challenge.data);
@@ -222,18 +173,20 @@ static int get(struct docker_registry *registry, const char *what, const char *d
 	if (r < 0)
 		r = failed(registry->ctx, url, r, &answer);
 out:
-	answer_release(&answer);
+	transfer->url = NULL; /* they end here */
+	transfer->headers = NULL;
+	sources_answer_release(&answer);
 	return r;
 }
 
 /* Ends the body's hash: is it what was asked for? */
-static int check(struct sources_context *ctx, struct body *body, const char *digest)
+static int check(struct sources_context *ctx, struct sources_transfer *transfer, const char *digest)
 {
 	char hex[DIGEST_HEX + 1];
 	struct digest came;
 
-	digest_stream_end(body->stream, &came);
-	body->stream = NULL;
+	digest_stream_end(transfer->stream, &came);
+	transfer->stream = NULL;
 	digest_to_hex(hex, came.hash);
 	if (strcmp(hex, digest + SHA256_PREFIX) == 0)
 		return 0;
@@ -243,12 +196,12 @@ static int check(struct sources_context *ctx, struct body *body, const char *dig
 
 int docker_get_manifest(struct docker_registry *registry, const char *digest, struct buf *ret)
 {
-	struct body body = { .ctx = registry->ctx, .text = ret, .fd = -1 };
-	int r = get(registry, "manifests", digest, &body);
+	struct sources_transfer transfer = { .ctx = registry->ctx, .text = ret, .fd = -1 };
+	int r = get(registry, "manifests", digest, &transfer);
 
 	if (r >= 0)
-		r = check(registry->ctx, &body, digest);
-	digest_stream_free(body.stream);
+		r = check(registry->ctx, &transfer, digest);
+	digest_stream_free(transfer.stream);
 	return r;
 }
 
@@ -256,19 +209,19 @@ int docker_get_blob(struct docker_registry *registry, const char *digest, const 
 {
 	_cleanup_free_ char *part = xasprintf("%s/.part-XXXXXX", directory);
 	_cleanup_free_ char *path = xasprintf("%s/%s.tar.gz", directory, digest);
-	struct body body = { .ctx = registry->ctx, .fd = mkostemp(part, O_CLOEXEC) };
+	struct sources_transfer transfer = { .ctx = registry->ctx, .fd = mkostemp(part, O_CLOEXEC) };
 	int r;
 
-	if (body.fd < 0)
+	if (transfer.fd < 0)
 		return diag_errno(registry->ctx->diag, "source", NULL, errno, "Cannot write in %s", directory);
-	r = get(registry, "blobs", digest, &body);
+	r = get(registry, "blobs", digest, &transfer);
 	if (r >= 0)
-		r = check(registry->ctx, &body, digest);
-	if (r >= 0 && (fchmod(body.fd, 0644) < 0 || rename(part, path) < 0))
+		r = check(registry->ctx, &transfer, digest);
+	if (r >= 0 && (fchmod(transfer.fd, 0644) < 0 || rename(part, path) < 0))
 		r = diag_errno(registry->ctx->diag, "source", NULL, errno, "Cannot keep the download %s", path);
 	if (r < 0)
 		unlink(part);
-	digest_stream_free(body.stream);
-	close_fd(body.fd);
+	digest_stream_free(transfer.stream);
+	close_fd(transfer.fd);
 	return r;
 }

@@ -13,11 +13,9 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "base/module.h"
-#include "sources/curl_module.h"
-#include "sources/sources_internal.h"
+#include "sources/transfer.h"
 
-enum { CHUNK_BYTES = 1 << 17, ETAG_MAX = 1024 };
+enum { ETAG_MAX = 1024 };
 
 void sources_mirror_name(struct buf *ret, const char *url)
 {
@@ -102,106 +100,7 @@ int sources_download_open(struct sources_context *ctx, const struct graph_source
 	return sources_file_open(ctx, &file);
 }
 
-/* ---- one transfer ---- */
-
-struct incoming {
-	struct sources_context *ctx;
-	struct digest_stream *stream;
-	int fd;
-};
-
-static int incoming_write(void *data, const void *bytes, size_t len)
-{
-	struct incoming *incoming = data;
-
-	digest_stream_add(incoming->stream, bytes, len);
-	return fs_write_all(incoming->fd, bytes, len);
-}
-
-static int incoming_wait(void *data, struct pollfd *fds, nfds_t count, int64_t deadline_us)
-{
-	return sources_wait(((struct incoming *)data)->ctx, fds, count, deadline_us);
-}
-
-static void incoming_progress(void *data, uint64_t done, uint64_t total)
-{
-	struct sources_context *ctx = ((struct incoming *)data)->ctx;
-
-	if (ctx->progress)
-		ctx->progress(ctx->data, done, total);
-}
-
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
-/* The path in a file: URL, or NULL.  "file:///x", "file://localhost/x", "file:/x"; %xx undone. */
-static char *file_url_path(const char *url)
-{
-	_cleanup_buf_ struct buf path = BUF_INIT;
-
-	if (!str_starts(url, "file:"))
-		return NULL;
-	url += 5;
-	if (str_starts(url, "//localhost/"))
-		url += strlen("//localhost");
-	else if (str_starts(url, "///"))
-		url += 2;
-	else if (str_starts(url, "//"))
-		return NULL;
-	for (; *url; url++) {
-		int high = *url == '%' ? hex_value(url[1]) : -1, low = high >= 0 ? hex_value(url[2]) : -1;
-
-		if (high >= 0 && low >= 0) {
-			buf_addc(&path, (char)(high << 4 | low));
-			url += 2;
-		} else {
-			buf_addc(&path, *url);
-		}
-	}
-	return buf_steal(&path);
-}
-
-static int copy_file(struct incoming *incoming, const char *path, struct curl_answer *answer)
-{
-	_cleanup_free_ char *chunk = xmalloc(CHUNK_BYTES);
-	_cleanup_close_ int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	uint64_t done = 0;
-	ssize_t n = 0;
-	int r = 0;
-
-	if (from < 0 || fstat(from, &st) < 0 || !S_ISREG(st.st_mode)) {
-		buf_adds(&answer->error, strerror(from < 0 ? errno : EINVAL));
-		answer->temporary = true; /* it may be on another machine's disk */
-		return -EIO;
-	}
-	while (r >= 0 && (n = fs_read_some(from, chunk, CHUNK_BYTES)) != 0) {
-		if (n < 0)
-			return (int)n;
-		r = incoming_write(incoming, chunk, (size_t)n);
-		done += (uint64_t)n;
-		if (r >= 0 && done % (64 * CHUNK_BYTES) == 0) {
-			incoming_progress(incoming, done, (uint64_t)st.st_size);
-			r = incoming_wait(incoming, NULL, 0, util_now_us());
-		}
-	}
-	return r < 0 ? r : CURL_CAME;
-}
-
-static int transfer(struct incoming *incoming, const char *url, const char *etag, struct curl_answer *answer)
-{
-	_cleanup_free_ char *path = file_url_path(url);
-	struct curl_request request = { .url = url, .etag = etag, .data = incoming, .write = incoming_write,
-					.wait = incoming_wait, .progress = incoming_progress };
-	const struct curl_module *curl;
-
-	if (path)
-		return copy_file(incoming, path, answer);
-	curl = module_open("curl", CURL_MODULE_SYMBOL, incoming->ctx->diag);
-	return curl ? curl->transfer(&request, answer) : -ELIBACC;
-}
+/* ---- mirroring ---- */
 
 /* Keeps what came under its own digest. */
 static int keep(struct sources_context *ctx, const char *directory, const char *part, const char *sha256,
@@ -224,7 +123,7 @@ static int mirror(struct sources_context *ctx, const char *directory, const char
 {
 	_cleanup_buf_ struct buf etag = BUF_INIT;
 	_cleanup_free_ char *part = NULL;
-	struct incoming incoming = { .ctx = ctx, .fd = -1 };
+	struct sources_transfer transfer = { .ctx = ctx, .url = url, .local = true, .fd = -1 };
 	struct curl_answer answer = { 0 };
 	struct digest digest;
 	int r;
@@ -238,15 +137,16 @@ static int mirror(struct sources_context *ctx, const char *directory, const char
 		(void)fs_read_file(&etag, AT_FDCWD, etag_path, ETAG_MAX);
 	}
 	part = xasprintf("%s/.part-XXXXXX", directory);
-	incoming.fd = mkostemp(part, O_CLOEXEC);
-	if (incoming.fd < 0)
+	transfer.fd = mkostemp(part, O_CLOEXEC);
+	if (transfer.fd < 0)
 		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot write in %s", directory);
-	incoming.stream = digest_stream_new();
-	r = transfer(&incoming, url, etag.len ? etag.data : NULL, &answer);
-	digest_stream_end(incoming.stream, &digest);
+	transfer.stream = digest_stream_new();
+	transfer.etag = etag.len ? etag.data : NULL;
+	r = sources_transfer(&transfer, &answer);
+	digest_stream_end(transfer.stream, &digest);
 	if (r == CURL_CAME) {
 		digest_to_hex(sha256, digest.hash);
-		fchmod(incoming.fd, 0644);
+		fchmod(transfer.fd, 0644);
 		r = keep(ctx, directory, part, sha256, &answer.etag);
 	} else if (r == CURL_NOT_MODIFIED && have) {
 		memcpy(sha256, have, DIGEST_HEX + 1);
@@ -258,10 +158,8 @@ static int mirror(struct sources_context *ctx, const char *directory, const char
 		r = -EIO;
 	}
 	unlink(part); /* gone already if it was kept */
-	close_fd(incoming.fd);
-	buf_release(&answer.etag);
-	buf_release(&answer.challenge);
-	buf_release(&answer.error);
+	close_fd(transfer.fd);
+	sources_answer_release(&answer);
 	return r;
 }
 
