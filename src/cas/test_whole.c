@@ -73,6 +73,18 @@ static void settle(void)
 	usleep(200000);
 }
 
+/* A tree that was made some time before this run. */
+static struct digest make_before(const char *content)
+{
+	struct digest tree;
+
+	open_again();
+	tree = make(content);
+	settle();
+	open_again();
+	return tree;
+}
+
 static void drop(const char *content)
 {
 	char path[CAS_PATH_BYTES];
@@ -85,12 +97,8 @@ static void drop(const char *content)
 
 static void test_known_in_the_next_run(void **state)
 {
-	struct digest tree;
+	struct digest tree = make_before("one");
 
-	open_again();
-	tree = make("one");
-	settle();
-	open_again();
 	assert_int_equal(ask(&tree), 0);
 	cas_whole_save(cas);
 	open_again();
@@ -137,12 +145,8 @@ static void test_removed_object_is_missed(void **state)
 
 static void test_shared_subtree_counts_for_both(void **state)
 {
-	struct digest one;
+	struct digest one = make_before("one");
 
-	open_again();
-	one = make("one");
-	settle();
-	open_again();
 	assert_int_equal(cas_has_tree(cas, &one), 1); /* now in the memory of this run */
 	assert_int_equal(ask(&one), 0);               /* ... whose directories must be noted all the same */
 	cas_whole_save(cas);
@@ -154,14 +158,10 @@ static void test_shared_subtree_counts_for_both(void **state)
 
 static void test_damaged_file_is_ignored(void **state)
 {
-	struct digest tree;
+	struct digest tree = make_before("one");
 	char path[128];
 	int fd;
 
-	open_again();
-	tree = make("one");
-	settle();
-	open_again();
 	assert_int_equal(ask(&tree), 0);
 	cas_whole_save(cas);
 	snprintf(path, sizeof path, "%s/millrace/whole", scratch);
@@ -179,12 +179,8 @@ static void test_damaged_file_is_ignored(void **state)
 
 static void test_dropped_by_ourselves(void **state)
 {
-	struct digest tree, blob;
+	struct digest tree = make_before("one"), blob;
 
-	open_again();
-	tree = make("one");
-	settle();
-	open_again();
 	assert_int_equal(ask(&tree), 0);
 	assert_int_equal(ask(&tree), 1);
 	digest_of(&blob, "one", 3);

@@ -152,6 +152,13 @@ def interrupted(program, top, *words):
     return t
 
 
+def ends_at_once(t):
+    code, took = t.end()
+    expect("exit code", code, 255)
+    if took > 1.0:
+        raise AssertionError(f"took {took:.2f} s")
+
+
 def interrupt_continue(program, top):
     t = interrupted(program, top)
     sleepers = t.sleepers()
@@ -176,19 +183,13 @@ def interrupt_quit(program, top):
 def interrupt_terminate(program, top):
     t = interrupted(program, top)
     t.send("terminate\n")
-    code, took = t.end()
-    expect("exit code", code, 255)
-    if took > 1.0:
-        raise AssertionError(f"took {took:.2f} s")
+    ends_at_once(t)
 
 
 def interrupt_twice(program, top):
     t = interrupted(program, top)
     t.send("\x03")
-    code, took = t.end()
-    expect("exit code", code, 255)
-    if took > 1.0:
-        raise AssertionError(f"took {took:.2f} s")
+    ends_at_once(t)
 
 
 def odd_answers(program, top):
@@ -241,9 +242,14 @@ def hung_up(program, top):
         time.sleep(0.01)
 
 
-def failed(program, top):
+def failing(program, top):
     t = Terminal(program, top, "build", "some.bst")
     t.wait_for("Build failure on element: fails.bst")
+    return t
+
+
+def failed(program, top):
+    t = failing(program, top)
     for line in ("\\(c\\)ontinue", "\\(q\\)uit", "\\(t\\)erminate", "\\(r\\)etry", "\\(l\\)og", "\\(s\\)hell"):
         t.wait_for(line)
     t.wait_for("Choice:.*: ")
@@ -282,26 +288,21 @@ def failure_retry(program, top):
     t.wait_for("Choice:.*: ")
     t.send("t\n")
     t.wait_for("Terminating all jobs")
-    code, took = t.end()
-    expect("exit code", code, 255)
-    if took > 1.0:
-        raise AssertionError(f"took {took:.2f} s")
+    ends_at_once(t)
 
 
-def failure_interrupt(program, top, wait_for="Choice:.*: "):
-    t = Terminal(program, top, "build", "some.bst")
-    t.wait_for("Build failure on element: fails.bst")
-    t.wait_for(wait_for)
+def failure_interrupt(program, top):
+    t = failed(program, top)
     t.send("\x03")
-    code, took = t.end()
-    expect("exit code", code, 255)
-    if took > 1.0:
-        raise AssertionError(f"took {took:.2f} s")
+    ends_at_once(t)
 
 
 def failure_interrupt_early(program, top):
     """^C while the question is still being written."""
-    failure_interrupt(program, top, "\\(c\\)ontinue")
+    t = failing(program, top)
+    t.wait_for("\\(c\\)ontinue")
+    t.send("\x03")
+    ends_at_once(t)
 
 
 CASES = [interrupt_continue, interrupt_quit, interrupt_terminate, interrupt_twice, odd_answers, stopped, stopped_fork,
