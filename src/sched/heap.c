@@ -17,13 +17,16 @@ void heap_push(struct heap *heap, uint64_t key, uint32_t element)
 	entries[i] = (struct heap_entry){ .key = key, .element = element };
 }
 
-static uint32_t smallest_child(const struct heap *heap, uint32_t i)
+/* Which of the children of i goes first, if it goes before `key`; 0 if none does. */
+static uint32_t child_before(const struct heap *heap, uint32_t i, uint64_t key)
 {
-	uint32_t first = i * 4 + 1, best = first, end = MIN(first + 4, heap->count);
+	uint32_t best = 0, end = MIN(i * 4 + 5, heap->count);
 
-	for (uint32_t child = first + 1; child < end; child++) {
-		if (heap->entries[child].key < heap->entries[best].key)
+	for (uint32_t child = i * 4 + 1; child < end; child++) {
+		if (heap->entries[child].key < key) {
 			best = child;
+			key = heap->entries[child].key;
+		}
 	}
 	return best;
 }
@@ -31,16 +34,12 @@ static uint32_t smallest_child(const struct heap *heap, uint32_t i)
 struct heap_entry heap_pop(struct heap *heap)
 {
 	struct heap_entry *entries = heap->entries, top, last;
-	uint32_t i = 0;
+	uint32_t i = 0, child;
 
 	assert(heap->count > 0);
 	top = entries[0];
 	last = entries[--heap->count];
-	while (i * 4 + 1 < heap->count) {
-		uint32_t child = smallest_child(heap, i);
-
-		if (last.key <= entries[child].key)
-			break;
+	while ((child = child_before(heap, i, last.key))) {
 		entries[i] = entries[child];
 		i = child;
 	}

@@ -7,10 +7,10 @@ struct job *job_claim(struct sched *s, enum sched_queue queue, uint32_t element,
 {
 	struct job *job = &s->jobs[s->job_free];
 
-	assert(s->job_free != SCHED_NONE);
+	assert(s->job_free < s->job_cap);
 	s->job_free = job->next;
 	*job = (struct job){ .id = ++s->next_job << 16 | job_slot(s, job), .key = key, .element = element,
-			     .worker = SCHED_NONE, .next = SCHED_NONE, .cancel_next = SCHED_NONE,
+			     .worker = SCHED_NONE, .next = SCHED_NONE,
 			     .state = JOB_CLAIMED, .queue = (uint8_t)queue };
 	s->job_count++;
 	s->counts[queue].running++;
@@ -43,7 +43,6 @@ struct job *job_next_claimed(struct sched *s)
 	s->claimed_first = job->next;
 	if (s->claimed_first == SCHED_NONE)
 		s->claimed_last = SCHED_NONE;
-	job->next = SCHED_NONE;
 	s->claimed_count--;
 	return job;
 }
@@ -175,11 +174,6 @@ static int give_back(struct sched *s, struct job *job, uint32_t arg)
 static int cancel(struct sched *s, struct job *job, uint32_t arg)
 {
 	job->state = JOB_CANCELLED;
-	if (s->cancel_last == SCHED_NONE)
-		s->cancel_first = job_slot(s, job);
-	else
-		s->jobs[s->cancel_last].cancel_next = job_slot(s, job);
-	s->cancel_last = job_slot(s, job);
 	return SCHED_OK;
 }
 
@@ -230,4 +224,5 @@ void jobs_cancel_all(struct sched *s)
 		if (s->jobs[i].state != JOB_FREE)
 			job_event(s, &s->jobs[i], JOB_CANCEL, 0);
 	}
+	s->cancel_at = 0;
 }

@@ -45,17 +45,20 @@ static uint32_t startable_queues(const struct sched *s)
 	return bits;
 }
 
+/* a - b, but never below zero. */
+static uint32_t less(uint32_t a, uint32_t b)
+{
+	return a - MIN(a, b);
+}
+
 /* How many more jobs may claim a worker of their own: idle, on its way, or one that may be spawned. */
 static uint32_t free_workers(const struct sched *s)
 {
-	uint32_t limit = s->limits[SCHED_SUBPROCESS], have = s->idle.count + s->spawning, unused;
+	uint32_t limit = s->limits[SCHED_SUBPROCESS], have = s->idle.count + s->spawning;
 
-	if (s->used[SCHED_SUBPROCESS] >= limit)
-		return 0;
-	if (!workers_gave_up(s) && s->alive < limit)
-		have += limit - s->alive;
-	unused = have > s->claimed_count ? have - s->claimed_count : 0;
-	return MIN(unused, limit - s->used[SCHED_SUBPROCESS]);
+	if (!workers_gave_up(s))
+		have += less(limit, s->alive);
+	return MIN(less(have, s->claimed_count), less(limit, s->used[SCHED_SUBPROCESS]));
 }
 
 /* Every kind of work that could run keeps at least one worker, where there are enough: a kind that has one already
@@ -66,9 +69,11 @@ static bool must_yield(const struct sched *s, enum sched_queue queue, uint32_t r
 
 	if (!s->used[rival(queue)])
 		return false;
-	for (unsigned other = 0; other < SCHED_EXPIRE; other++) {
-		if (ready >> other & 1 && !s->used[rival(other)])
-			kinds |= 1u << rival(other);
+	for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+		enum sched_resource other = rival(order[i]);
+
+		if (ready >> order[i] & 1 && !s->used[other])
+			kinds |= 1u << other;
 	}
 	return (uint32_t)__builtin_popcount(kinds) >= workers;
 }
@@ -109,14 +114,11 @@ static bool send(struct sched *s, struct sched_command *command, struct job *job
 
 static bool say_cancel(struct sched *s, struct sched_command *command)
 {
-	while (s->cancel_first != SCHED_NONE) {
-		struct job *job = &s->jobs[s->cancel_first];
+	while (s->cancel_at < s->job_cap) {
+		const struct job *job = &s->jobs[s->cancel_at++];
 
-		s->cancel_first = job->cancel_next;
-		if (s->cancel_first == SCHED_NONE)
-			s->cancel_last = SCHED_NONE;
 		if (job->state != JOB_CANCELLED)
-			continue; /* it ended meanwhile */
+			continue; /* none, or it ended meanwhile */
 		*command = (struct sched_command){ .type = SCHED_CANCEL, .queue = job->queue, .job = job->id,
 						   .worker = job->worker, .element = job->element,
 						   .incarnation = s->workers[job->worker].incarnation };
@@ -202,6 +204,15 @@ static bool work_left(const struct sched *s)
 	return s->mode != MODE_TERMINATE && (s->delayed || startable_queues(s));
 }
 
+static enum sched_outcome outcome(const struct sched *s, bool no_workers)
+{
+	if (no_workers)
+		return SCHED_END_NO_WORKERS;
+	if (s->failed_elements)
+		return SCHED_END_FAILED;
+	return s->mode == MODE_TERMINATE ? SCHED_END_TERMINATED : SCHED_END_SUCCESS;
+}
+
 static bool say_finished(struct sched *s, struct sched_command *command)
 {
 	bool no_workers = workers_gave_up(s) && !s->alive;
@@ -214,13 +225,7 @@ static bool say_finished(struct sched *s, struct sched_command *command)
 	if (!no_workers && work_left(s))
 		return false;
 	s->told_finished = true;
-	*command = (struct sched_command){ .type = SCHED_FINISHED };
-	if (no_workers)
-		command->outcome = SCHED_END_NO_WORKERS;
-	else if (s->failed_elements)
-		command->outcome = SCHED_END_FAILED;
-	else
-		command->outcome = s->mode == MODE_TERMINATE ? SCHED_END_TERMINATED : SCHED_END_SUCCESS;
+	*command = (struct sched_command){ .type = SCHED_FINISHED, .outcome = outcome(s, no_workers) };
 	return true;
 }
 

@@ -74,13 +74,13 @@ static void enqueue(struct sched *s, uint32_t e, bool again)
 /* Its failures from queue q on are struck: it gets another go there. */
 static void strike(struct sched *s, struct element *el, enum sched_queue q)
 {
-	for (unsigned failed = q; failed < END; failed++) {
-		if (!(el->failed & SCHED_BIT(failed)))
-			continue;
-		s->counts[failed].failed--;
-		s->counts[failed].total--;
-		el->failed &= (uint8_t)~SCHED_BIT(failed);
+	uint32_t struck = el->failed & ~(SCHED_BIT(q) - 1);
+
+	for (unsigned queue = 0; queue < SCHED_QUEUES; queue++) {
+		s->counts[queue].failed -= struck >> queue & 1;
+		s->counts[queue].total -= struck >> queue & 1;
 	}
+	el->failed &= (uint8_t)~struck;
 	if (!el->failed)
 		s->failed_elements--;
 	el->back = SCHED_QUEUES;

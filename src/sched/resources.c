@@ -25,9 +25,6 @@ void resource_leave(struct sched *s, enum sched_resource r)
 {
 	assert(s->used[r]);
 	s->used[r]--;
-	/* After a limit was lowered, what is in use may be above it, but only on its way down. */
-	if (s->limits[r])
-		s->ceiling[r] = MAX(s->limits[r], MIN(s->ceiling[r], s->used[r]));
 }
 
 /* SUBPROCESS goes with the worker, see jobs.c and workers.c. */

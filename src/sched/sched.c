@@ -31,18 +31,18 @@ static uint32_t row_size(const struct row *row, uint32_t count)
 /* Who has me as a dependency: the same edges by their other end (counting sort). */
 static struct row reverse(const struct row *row, uint32_t count, uint32_t **ret_memory)
 {
-	uint32_t *start = xcalloc((size_t)count + 2, sizeof(*start));
-	uint32_t *ids = xcalloc((size_t)row_size(row, count) + 1, sizeof(*ids));
+	uint32_t *start = xcalloc((size_t)count + 1, sizeof(*start));
+	uint32_t *ids = xcalloc(row_size(row, count), sizeof(*ids));
 
 	for (uint32_t i = 0; i < row_size(row, count); i++) {
 		assert(row->ids[i] < count);
-		start[row->ids[i] + 2]++;
+		start[row->ids[i]]++;
 	}
-	for (uint32_t e = 1; e < count; e++)
-		start[e + 1] += start[e];
-	for (uint32_t e = 0; e < count; e++) {
+	for (uint32_t e = 1; e <= count; e++)
+		start[e] += start[e - 1]; /* where its row ends */
+	for (uint32_t e = count; e-- > 0;) {
 		for (uint32_t i = row->start[e]; i < row->start[e + 1]; i++)
-			ids[start[row->ids[i] + 1]++] = e;
+			ids[--start[row->ids[i]]] = e;
 	}
 	ret_memory[0] = start;
 	ret_memory[1] = ids;
@@ -60,7 +60,7 @@ static struct row row_or_empty(struct sched *s, const uint32_t *start, const uin
 
 static void make_elements(struct sched *s, const struct sched_graph *graph)
 {
-	size_t count = MAX(graph->count, 1u);
+	size_t count = graph->count;
 
 	s->count = graph->count;
 	s->elements = xcalloc(count, sizeof(*s->elements));
@@ -70,10 +70,8 @@ static void make_elements(struct sched *s, const struct sched_graph *graph)
 	s->run = row_or_empty(s, graph->run_start, graph->run_deps);
 	s->rev_build = reverse(&s->build, s->count, &s->rev_memory[0]);
 	s->rev_run = reverse(&s->run, s->count, &s->rev_memory[2]);
-	for (unsigned queue = 0; queue < SCHED_EXPIRE; queue++) {
-		if (s->config.queues & SCHED_BIT(queue))
-			s->heaps[queue].entries = xcalloc(count, sizeof(struct heap_entry));
-	}
+	for (unsigned queue = 0; queue < SCHED_QUEUES; queue++)
+		s->heaps[queue].entries = xcalloc(count, sizeof(struct heap_entry));
 	s->announce_first = s->announce_last = SCHED_NONE;
 }
 
@@ -82,8 +80,8 @@ static void make_jobs(struct sched *s)
 	s->job_cap = s->config.max_workers * s->config.window;
 	s->jobs = xcalloc(s->job_cap, sizeof(*s->jobs));
 	for (uint32_t i = 0; i < s->job_cap; i++)
-		s->jobs[i].next = i + 1 < s->job_cap ? i + 1 : SCHED_NONE;
-	s->claimed_first = s->claimed_last = s->cancel_first = s->cancel_last = SCHED_NONE;
+		s->jobs[i].next = i + 1;
+	s->claimed_first = s->claimed_last = SCHED_NONE;
 	s->workers = xcalloc(s->config.max_workers, sizeof(*s->workers));
 	for (uint32_t w = 0; w < s->config.max_workers; w++)
 		slots_add(&s->none, w);
@@ -136,6 +134,13 @@ void sched_free(struct sched *s)
 
 /* ---- events ---- */
 
+/* What came of an event, once what it set off has been carried out. */
+static int settled(struct sched *s, int result)
+{
+	plan_settle(s);
+	return result;
+}
+
 int sched_worker_ready(struct sched *s, uint32_t worker)
 {
 	assert(worker < s->config.max_workers);
@@ -144,12 +149,8 @@ int sched_worker_ready(struct sched *s, uint32_t worker)
 
 int sched_worker_died(struct sched *s, uint32_t worker)
 {
-	int result;
-
 	assert(worker < s->config.max_workers);
-	result = worker_event(s, worker, WORKER_DIED, NULL);
-	plan_settle(s);
-	return result;
+	return settled(s, worker_event(s, worker, WORKER_DIED, NULL));
 }
 
 static struct job *find_job(const struct sched *s, uint64_t id)
@@ -171,14 +172,9 @@ int sched_job_started(struct sched *s, uint64_t id)
 int sched_job_done(struct sched *s, uint64_t id, enum sched_result result, uint32_t drop)
 {
 	struct job *job = find_job(s, id);
-	int fate;
 
 	assert(result <= SCHED_CANCELLED);
-	if (!job)
-		return SCHED_STALE;
-	fate = job_event(s, job, JOB_SUCCESS + result, drop);
-	plan_settle(s);
-	return fate;
+	return job ? settled(s, job_event(s, job, JOB_SUCCESS + result, drop)) : SCHED_STALE;
 }
 
 /* An event about an element that is not about one of its jobs. */
@@ -190,8 +186,7 @@ static int tell_element(struct sched *s, uint32_t e, enum element_event event, c
 	result = plan_event(s, e, event, arg);
 	if (result == SCHED_OK)
 		s->told_finished = false;
-	plan_settle(s);
-	return result;
+	return settled(s, result);
 }
 
 int sched_retry_due(struct sched *s, uint32_t e)
@@ -230,7 +225,6 @@ void sched_set_limit(struct sched *s, enum sched_resource r, uint32_t limit)
 	if (limit && (!s->limits[r] || limit < s->limits[r]))
 		jobs_unclaim_all(s); /* claims that are not in use yet do not outlive the limit they were made under */
 	s->limits[r] = limit;
-	s->ceiling[r] = MAX(limit, s->used[r]);
 	if (r == SCHED_SUBPROCESS)
 		workers_trim(s);
 }
@@ -341,8 +335,6 @@ static bool view(const struct job *job, struct sched_job_view *ret_job)
 
 bool sched_running(const struct sched *s, uint32_t i, struct sched_job_view *ret_job)
 {
-	if (i >= s->job_count)
-		return false;
 	for (uint32_t slot = 0; slot < s->job_cap; slot++) {
 		if (s->jobs[slot].state != JOB_FREE && i-- == 0)
 			return view(&s->jobs[slot], ret_job);

@@ -88,7 +88,6 @@ struct job {
 	uint64_t id, key; /* key: its place in the queue, should it have to go back */
 	uint32_t element, worker;
 	uint32_t next;        /* free list, claimed list, or jobs of one worker in dispatch order */
-	uint32_t cancel_next; /* list of cancellations to be told */
 	uint16_t attempt;
 	uint8_t state, queue;
 	bool started;
@@ -142,9 +141,9 @@ struct sched {
 	uint32_t announce_first, announce_last; /* DELAYED, not announced */
 
 	struct job *jobs;
-	uint32_t job_cap, job_free, job_count; /* job_count: all but JOB_FREE */
+	uint32_t job_cap, job_free, job_count; /* job_free: the first free one, or job_cap; job_count: all but JOB_FREE */
 	uint32_t claimed_first, claimed_last, claimed_count;
-	uint32_t cancel_first, cancel_last;
+	uint32_t cancel_at; /* cancelled jobs from this slot on are still to be told; once terminated, no slot is taken anew */
 	uint64_t next_job;
 
 	struct worker *workers;
@@ -153,7 +152,7 @@ struct sched {
 	uint32_t alive, spawning, retiring, busy;
 	uint32_t next_incarnation, spawn_failures;
 
-	uint32_t limits[SCHED_RESOURCES], used[SCHED_RESOURCES], ceiling[SCHED_RESOURCES];
+	uint32_t limits[SCHED_RESOURCES], used[SCHED_RESOURCES];
 	bool exclusive_held;   /* of CACHE */
 	bool expiry_wanted;
 	uint8_t expiry_returns;

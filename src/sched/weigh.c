@@ -28,7 +28,7 @@ static void pass_on(struct weigh *w, const uint32_t *start, const uint32_t *deps
 
 void sched_weigh(const struct sched_graph *graph, const uint32_t *durations, uint32_t *ret_weights)
 {
-	size_t count = MAX(graph->count, 1u);
+	size_t count = graph->count;
 	struct weigh w = { .graph = graph };
 
 	w.users = xcalloc(count, sizeof(*w.users));

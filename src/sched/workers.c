@@ -165,7 +165,6 @@ static int died_busy(struct sched *s, uint32_t w, struct job *unused)
 	s->busy--;
 	resource_leave(s, SCHED_SUBPROCESS);
 	slots_remove(&s->room, w);
-	worker->first = worker->last = SCHED_NONE;
 	worker->count = 0;
 	gone(s, w, NULL);
 	for (uint32_t i = first; i != SCHED_NONE;) {

@@ -32,8 +32,7 @@ static void journal_close(struct state *state)
 {
 	if (state->journal)
 		munmap(state->journal, state->journal_bytes);
-	state->journal = NULL;
-	state->fd = close_fd(state->fd);
+	close_fd(state->fd);
 }
 
 static int journal_create(size_t bytes, int *ret_fd, char **ret_map)
@@ -170,8 +169,7 @@ int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t
 	if (size_bytes > state->journal_bytes - state->position)
 		return -ENOSPC;
 	apply_all(state, bytes, size_bytes, count);
-	if (state->position + size_bytes > state->populated)
-		populate(state, state->position + size_bytes);
+	populate(state, state->position + size_bytes);
 	to = state->journal + state->position;
 	memcpy(to, bytes, size_bytes);
 	for (size_t done = 0; done < size_bytes;) {
@@ -232,8 +230,13 @@ static int reader_map(struct state *state)
 void state_keep(struct state *state, const void *bytes, size_t size_bytes)
 {
 	assert(!state->writer);
-	if (size_bytes > 0)
-		buf_add(&state->kept, bytes, size_bytes);
+	buf_add(&state->kept, bytes, size_bytes);
+}
+
+static bool same_record(struct state_record a, struct state_record b)
+{
+	a.origin = b.origin;
+	return memcmp(&a, &b, sizeof(a)) == 0;
 }
 
 /* An own record comes by: it must be the next one kept, but for the origin the parent wrote into it. */
@@ -246,8 +249,7 @@ static bool apply_kept(struct state *state, const struct state_record *passed, c
 
 	if (!state_record_check(state, kept, state->kept.len - state->kept_next, &record, &payload, &payload_bytes))
 		return false;
-	if (record.length != passed->length || record.type != passed->type || record.element != passed->element ||
-	    memcmp(payload, passed_payload, payload_bytes) != 0)
+	if (!same_record(record, *passed) || memcmp(payload, passed_payload, payload_bytes) != 0)
 		return false;
 	state_record_apply(state, &record, payload, payload_bytes);
 	state->kept_next += record.length;
@@ -277,11 +279,11 @@ int64_t state_follow(struct state *state, uint64_t as_of,
 	int r;
 
 	assert(!state->writer);
-	if (as_of == state->position)
-		return 0;
+	if (as_of <= state->position)
+		return as_of == state->position ? 0 : -EBADMSG;
 	if (!state->journal && (r = reader_map(state)) < 0)
 		return r;
-	if (as_of < state->position || as_of > state->journal_bytes ||
+	if (as_of > state->journal_bytes ||
 	    as_of > atomic_load_explicit(&header(state)->head, memory_order_acquire))
 		return -EBADMSG;
 	while (state->position < as_of) {
