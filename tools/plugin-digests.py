@@ -6,7 +6,9 @@ DIR/buildstream-plugins-community/VERSION hold unpacked releases (wheel or sourc
 
     pip download --no-deps -d DIR/buildstream-plugins/2.7.0 buildstream-plugins==2.7.0
 
-and unpacking it there.  Further arguments add single files that projects bring themselves; KIND may be KIND/BEHAVIOUR.
+and unpacking it there.  Further arguments add single files that projects bring themselves; KIND may be KIND/BEHAVIOUR.  The
+stand-ins of tests/scenario are added so too (cargo2:sources=tests/scenario/stand-ins/cargo2.py="Millrace's own tests"): the
+versions of those plugins differ, so that no other file would be taken for them.
 """
 import glob
 import hashlib

@@ -77,18 +77,59 @@ const struct kinds_source_work kinds_go_module_work = {
 
 /* ---- cargo, cargo2 */
 
-static int read_git_crate(const struct kinds_context *ctx, const struct yaml_node *map, struct kinds_crate *crate)
+/* url with all of `from` in it replaced. */
+static const char *replaced(struct arena *arena, const char *url, const char *from, const char *to)
 {
-	const char *translated;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	size_t len = strlen(from);
+	const char *next;
+
+	for (; len && (next = strstr(url, from)); url = next + len) {
+		buf_add(&text, url, (size_t)(next - url));
+		buf_adds(&text, to);
+	}
+	buf_adds(&text, url);
+	return arena_strdup(arena, buf_text(&text));
+}
+
+/* Of the git-mirrors that repo begins with the longest one counts. */
+static int find_mirror(const struct kinds_context *ctx, const struct yaml_node *mirrors, const char *repo, const char **ret)
+{
+	const char *best = NULL, *to = NULL;
+	int r;
+
+	for (uint32_t i = 0; mirrors && i < mirrors->count; i++) {
+		const char *from = mirrors->entries[i].key;
+
+		if (str_starts(repo, from) && (!best || strlen(best) < strlen(from)))
+			best = from;
+	}
+	*ret = repo;
+	if (!best)
+		return 0;
+	r = yaml_need_str(mirrors, best, &to, ctx->diag);
+	if (r >= 0)
+		*ret = replaced(ctx->arena, repo, best, to);
+	return r;
+}
+
+static int read_git_crate(const struct kinds_context *ctx, const struct kinds_cargo *cargo, const struct yaml_node *map,
+			  struct kinds_crate *crate)
+{
+	const char *text;
 	int r = yaml_need_str(map, "repo", &crate->repo, ctx->diag);
 
 	if (r >= 0)
 		r = yaml_need_str(map, "commit", &crate->commit, ctx->diag);
 	if (r >= 0)
 		r = yaml_get_map(map, "query", &crate->query, ctx->diag);
+	for (uint32_t i = 0; r >= 0 && crate->query && i < crate->query->count; i++)
+		r = yaml_need_str(crate->query, crate->query->entries[i].key, &text, ctx->diag);
 	if (r >= 0)
-		r = kinds_translate(ctx, crate->repo, false, &translated);
-	return r;
+		r = kinds_translate(ctx, crate->repo, false, &crate->repo_url);
+	if (r >= 0)
+		r = find_mirror(ctx, cargo->git_mirrors, crate->repo, &crate->mirror);
+	return r < 0 ? r : kinds_translate(ctx, crate->mirror, false, &crate->mirror_url);
 }
 
 static int read_crates(const struct kinds_context *ctx, const struct yaml_node *list, struct kinds_cargo *cargo)
@@ -111,7 +152,7 @@ static int read_crates(const struct kinds_context *ctx, const struct yaml_node *
 		if (r >= 0)
 			r = yaml_need_str(map, "version", &crate->version, ctx->diag);
 		if (r >= 0)
-			r = crate->is_git ? read_git_crate(ctx, map, crate) :
+			r = crate->is_git ? read_git_crate(ctx, cargo, map, crate) :
 					    yaml_get_str(map, "sha", &crate->sha, ctx->diag);
 	}
 	return r;

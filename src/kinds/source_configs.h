@@ -98,6 +98,8 @@ struct kinds_crate {
 	const char *name, *version;
 	const char *sha;                  /* registry; NULL if not known yet */
 	const char *repo, *commit;        /* git */
+	const char *repo_url;             /* repo translated */
+	const char *mirror, *mirror_url;  /* where it is fetched from: repo as git-mirrors changes it; that translated */
 	const struct yaml_node *query;    /* git: map or NULL */
 };
 /* cargo, cargo2 */

@@ -1,27 +1,30 @@
-/* cargo and cargo2: crates of a registry, unpacked into a vendor directory, and the configuration that makes cargo use it.
+/* cargo and cargo2: crates of a registry (cargo2's also of git repositories: cargo_git.h), put into a vendor directory, and
+ * the configuration that makes cargo use it.
  *
  *     <sourcedir>/<kind>/<mirror directory of url>/<name>/<version>/<sha256>     a crate
  */
 #include <errno.h>
 #include <string.h>
 
-#include "sources/sources_internal.h"
+#include "sources/cargo_git.h"
+#include "sources/toml.h"
 #include "sources/unpack.h"
+#include "yaml/yaml.h"
 
 static bool is_plain(const char *name)
 {
 	return *name && *name != '.' && !strpbrk(name, "/\\");
 }
 
-/* Names become paths, and what a git crate needs (its manifest rewritten) is not here. */
+/* Names become paths. */
+static bool is_sound(const struct kinds_crate *crate)
+{
+	return is_plain(crate->name) && is_plain(crate->version) && (crate->is_git || crate->sha);
+}
+
 static int check_crate(struct sources_context *ctx, const struct kinds_crate *crate)
 {
-	if (crate->is_git) {
-		diag_set(ctx->diag, "source", "unsupported-crate", "Crate '%s' is from git, which this version cannot stage",
-			 crate->name);
-		return -ENOTSUP;
-	}
-	if (is_plain(crate->name) && is_plain(crate->version) && crate->sha)
+	if (is_sound(crate))
 		return 0;
 	diag_set(ctx->diag, "source", "invalid-ref", "Not a crate that could be fetched: '%s' '%s'", crate->name,
 		 crate->version);
@@ -45,22 +48,27 @@ static struct sources_file file_of(struct sources_context *ctx, const struct gra
 	};
 }
 
+static bool have_crate(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
+		       struct arena *arena)
+{
+	struct sources_file file;
+
+	if (!is_sound(crate))
+		return false;
+	if (crate->is_git)
+		return cargo_git_have(ctx, source, crate);
+	file = file_of(ctx, source, crate, arena);
+	return sources_file_have(&file);
+}
+
 static bool have(struct sources_context *ctx, const struct graph_source *source)
 {
 	const struct kinds_cargo *cargo = source->config;
 	struct arena arena = { 0 };
 	bool ret = true;
 
-	for (uint32_t i = 0; ret && i < cargo->crate_count; i++) {
-		const struct kinds_crate *crate = &cargo->crates[i];
-		struct sources_file file;
-
-		ret = !crate->is_git && is_plain(crate->name) && is_plain(crate->version) && crate->sha;
-		if (!ret)
-			break;
-		file = file_of(ctx, source, crate, &arena);
-		ret = sources_file_have(&file);
-	}
+	for (uint32_t i = 0; ret && i < cargo->crate_count; i++)
+		ret = have_crate(ctx, source, &cargo->crates[i], &arena);
 	arena_release(&arena);
 	return ret;
 }
@@ -72,14 +80,14 @@ static int fetch(struct sources_context *ctx, const struct graph_source *source)
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < cargo->crate_count; i++) {
+		const struct kinds_crate *crate = &cargo->crates[i];
 		struct sources_file file;
 
-		r = check_crate(ctx, &cargo->crates[i]);
-		if (r < 0)
-			break;
-		file = file_of(ctx, source, &cargo->crates[i], &arena);
-		if (!sources_file_have(&file))
-			r = sources_file_fetch(ctx, &file);
+		r = check_crate(ctx, crate);
+		if (r < 0 || have_crate(ctx, source, crate, &arena))
+			continue;
+		file = file_of(ctx, source, crate, &arena);
+		r = crate->is_git ? cargo_git_fetch(ctx, source, crate) : sources_file_fetch(ctx, &file);
 	}
 	arena_release(&arena);
 	return r;
@@ -112,8 +120,8 @@ static const char *top_of(struct sources_context *ctx, const struct digest *dige
 	return arena_printf(arena, "%s-%s", crate->name, crate->version);
 }
 
-static int add_crate(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
-		     struct cas_tree *tree, struct arena *arena)
+static int add_registry_crate(struct sources_context *ctx, const struct graph_source *source,
+			      const struct kinds_crate *crate, struct cas_tree *tree, struct arena *arena)
 {
 	static const struct archive_rules rules = { .format = ARCHIVE_TAR };
 	const struct kinds_cargo *cargo = source->config;
@@ -136,34 +144,106 @@ static int add_crate(struct sources_context *ctx, const struct graph_source *sou
 			&checksum);
 }
 
-/* Text between quotes, as TOML libraries write it. */
-static void add_quoted(struct buf *ret, const char *text)
+static int add_git_crate(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
+			 struct cas_tree *tree, const char *path, struct arena *arena)
 {
-	buf_addc(ret, '"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			buf_addc(ret, '\\');
-		buf_addc(ret, *text);
-	}
-	buf_addc(ret, '"');
+	_cleanup_buf_ struct buf checksum = BUF_INIT;
+	struct digest digest;
+	int r = cargo_git_tree(ctx, source, crate, &digest);
+
+	if (r == 0)
+		r = cas_tree_set(tree, path, &digest);
+	buf_adds(&checksum, "{\"files\": {}, \"package\": null}");
+	return r < 0 ? r : put_text(tree, ctx->cas, arena_printf(arena, "%s/.cargo-checksum.json", path), &checksum);
 }
 
-static int add_config(struct sources_context *ctx, const struct kinds_cargo *cargo, struct cas_tree *tree)
+static int add_crate(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
+		     struct cas_tree *tree, struct arena *arena)
+{
+	const struct kinds_cargo *cargo = source->config;
+	const char *path = arena_printf(arena, "%s/%s-%s", cargo->vendor_dir, crate->name, crate->version);
+	int r = check_crate(ctx, crate);
+
+	if (r < 0)
+		return r;
+	if (cargo->second && cas_tree_type(tree, path) >= 0)
+		return diag_set(ctx->diag, "source", NULL,
+				"This project requests crate %s %s from multiple sources, "
+				"which is incompatible with vendoring since cargo does not support it.",
+				crate->name, crate->version);
+	return crate->is_git ? add_git_crate(ctx, source, crate, tree, path, arena) :
+			       add_registry_crate(ctx, source, crate, tree, arena);
+}
+
+/* ---- cargo's configuration ---- */
+
+/* As forms are sent: urllib's quote_plus. */
+static void add_quoted(struct buf *ret, const char *text)
+{
+	for (; *text; text++) {
+		char c = *text;
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("_.-~", c))
+			buf_addc(ret, c);
+		else if (c == ' ')
+			buf_addc(ret, '+');
+		else
+			buf_printf(ret, "%%%02X", (unsigned char)c);
+	}
+}
+
+/* cargo asks for the branch, tag or revision that Cargo.toml named, in the table and in the table's name. */
+static void add_git_source(struct arena *arena, const struct kinds_crate *crate, struct toml *sources)
+{
+	struct toml *section = toml_new(arena, TOML_TABLE);
+	_cleanup_buf_ struct buf name = BUF_INIT;
+
+	toml_put_string(arena, section, "git", crate->repo_url);
+	toml_put_string(arena, section, "replace-with", "vendored-sources");
+	buf_printf(&name, "git+%s", crate->repo_url);
+	for (uint32_t i = 0; crate->query && i < crate->query->count; i++) {
+		const struct yaml_entry *entry = &crate->query->entries[i];
+
+		toml_put_string(arena, section, entry->key, entry->value->text);
+		buf_addc(&name, i > 0 ? '&' : '?');
+		add_quoted(&name, entry->key);
+		buf_addc(&name, '=');
+		add_quoted(&name, entry->value->text);
+	}
+	toml_put(arena, sources, (struct toml_text){ arena_strdup(arena, buf_text(&name)), name.len }, section);
+}
+
+static void write_config2(const struct kinds_cargo *cargo, struct arena *arena, struct buf *ret)
+{
+	static const struct toml_text source_key = { "source", 6 }, registry_key = { "crates-io", 9 },
+				      vendored_key = { "vendored-sources", 16 };
+	struct toml *root = toml_new(arena, TOML_TABLE), *sources = toml_new(arena, TOML_TABLE);
+	struct toml *registry = toml_new(arena, TOML_TABLE), *vendored = toml_new(arena, TOML_TABLE);
+
+	toml_put(arena, root, source_key, sources);
+	toml_put(arena, sources, registry_key, registry);
+	toml_put_string(arena, registry, "registry", cargo->url);
+	toml_put_string(arena, registry, "replace-with", "vendored-sources");
+	for (uint32_t i = 0; i < cargo->crate_count; i++)
+		if (cargo->crates[i].is_git)
+			add_git_source(arena, &cargo->crates[i], sources);
+	toml_put(arena, sources, vendored_key, vendored);
+	toml_put_string(arena, vendored, "directory", cargo->vendor_dir);
+	toml_write(root, ret);
+}
+
+static int add_config(struct sources_context *ctx, const struct kinds_cargo *cargo, struct arena *arena,
+		      struct cas_tree *tree)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 
-	if (cargo->second) {
-		buf_adds(&text, "[source.crates-io]\nregistry = ");
-		add_quoted(&text, cargo->url);
-		buf_adds(&text, "\nreplace-with = \"vendored-sources\"\n\n[source.vendored-sources]\ndirectory = ");
-		add_quoted(&text, cargo->vendor_dir);
-		buf_addc(&text, '\n');
-	} else {
+	if (cargo->second)
+		write_config2(cargo, arena, &text);
+	else
 		buf_printf(&text,
 			   "[source.crates-io]\nregistry = \"%s\"\nreplace-with = \"vendored-sources\"\n"
 			   "[source.vendored-sources]\ndirectory = \"%s\"\n",
 			   cargo->url, cargo->vendor_dir);
-	}
 	return put_text(tree, ctx->cas, cargo->second ? ".cargo/config.toml" : ".cargo/config", &text);
 }
 
@@ -175,13 +255,10 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	struct cas_tree *tree;
 	int r = cas_tree_new(&tree, ctx->cas, NULL);
 
-	for (uint32_t i = 0; r == 0 && i < cargo->crate_count; i++) {
-		r = check_crate(ctx, &cargo->crates[i]);
-		if (r == 0)
-			r = add_crate(ctx, source, &cargo->crates[i], tree, &arena);
-	}
+	for (uint32_t i = 0; r == 0 && i < cargo->crate_count; i++)
+		r = add_crate(ctx, source, &cargo->crates[i], tree, &arena);
 	if (r == 0)
-		r = add_config(ctx, cargo, tree);
+		r = add_config(ctx, cargo, &arena, tree);
 	if (r == 0)
 		r = cas_tree_digest(tree, "", ret);
 	cas_tree_free(tree);

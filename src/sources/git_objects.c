@@ -233,6 +233,28 @@ static int write_shallow(struct history *history)
 	return r < 0 ? diag_errno(history->ctx->diag, "source", NULL, -r, "Cannot write %s", path) : 0;
 }
 
+static void release(struct history *history)
+{
+	strmap_release(&history->chosen);
+	buf_release(&history->shallow);
+	buf_release(&history->names);
+	arena_release(&history->arena);
+}
+
+int git_repo_copy_commit(struct sources_context *ctx, const struct git_repo *repo, const char *git_dir)
+{
+	struct history history = { .ctx = ctx, .repo = repo, .git_dir = git_dir };
+	int r;
+
+	add(&history, repo->commit);
+	buf_printf(&history.shallow, "%s\n", repo->commit);
+	r = copy_chosen(&history);
+	if (r == 0)
+		r = write_shallow(&history);
+	release(&history);
+	return r;
+}
+
 int git_repo_copy_history(struct sources_context *ctx, const struct git_repo *repo, const char *git_dir)
 {
 	struct history history = { .ctx = ctx, .repo = repo, .git_dir = git_dir };
@@ -251,9 +273,6 @@ int git_repo_copy_history(struct sources_context *ctx, const struct git_repo *re
 		r = copy_chosen(&history);
 	if (r == 0)
 		r = write_shallow(&history);
-	strmap_release(&history.chosen);
-	buf_release(&history.shallow);
-	buf_release(&history.names);
-	arena_release(&history.arena);
+	release(&history);
 	return r;
 }

@@ -31,5 +31,7 @@ int git_repo_files(struct sources_context *ctx, const struct git_repo *repo, con
 /* git_objects.c: copies to git_dir what `git describe` and `git log` need: the commits from the tag (or only the one),
  * their trees and symlinks, and the tag's own objects; with .git/shallow and the tag's ref. */
 int git_repo_copy_history(struct sources_context *ctx, const struct git_repo *repo, const char *git_dir);
+/* The commit alone, without even its tree. */
+int git_repo_copy_commit(struct sources_context *ctx, const struct git_repo *repo, const char *git_dir);
 
 #endif
