@@ -260,9 +260,10 @@ static void test_cargo2(void **state)
 	crate->name = "../../thing";
 	set_key(source, "\"d\"");
 	assert_int_equal(sources_fetch(&ctx, 0, &digest), -EINVAL);
-	crate->is_git = true;
+	*crate = (struct kinds_crate){ .is_git = true, .name = "thing", .version = "1", .repo = "repo:x", .commit = "--upload-pack=x" };
 	set_key(source, "\"e\"");
-	assert_int_equal(sources_fetch(&ctx, 0, &digest), -ENOTSUP);
+	assert_int_equal(sources_fetch(&ctx, 0, &digest), -EINVAL);
+	assert_string_equal(diag.reason, "invalid-ref");
 }
 
 /* ---- anitya ---- */

@@ -387,7 +387,7 @@ static void print_float(struct buf *out, double value)
 		snprintf(text, sizeof text, "%.*e", precision, fabs(value));
 	while (strtod(text, NULL) != fabs(value) && ++precision < FLOAT_DIGITS);
 	e = strchr(text, 'e');
-	exponent = atoi(e + 1);
+	exponent = (int)strtol(e + 1, NULL, 10);
 	*e = '\0';
 	if (exponent < -4 || exponent >= 16) {
 		buf_printf(out, "%s%se%c%02d", sign, text, exponent < 0 ? '-' : '+', abs(exponent));
