@@ -21,7 +21,7 @@ PLUGIN = re.compile(r"buildstream_plugins(?:_community)?/(elements|sources)/([^_
 # Where a kind's share of cache keys depends on the version: (type, kind) -> [(first version that no longer behaves so,
 # behaviour)], in order; from the last on it is behaviour 0.  The names stand in src/kinds/kinds_internal.h.
 BEHAVIOURS = {
-    ("elements", "collect_manifest"): [("2.1.0", "KINDS_MANIFEST_PLAIN")],
+    ("elements", "collect_manifest"): [("2.1.0", "KINDS_MANIFEST_PLAIN"), ("2.3.0", "KINDS_MANIFEST_BARE")],
     ("sources", "cargo2"): [("2.0.3", "KINDS_CARGO2_CRATES_X"), ("2.2.0", "KINDS_CARGO2_X")],
     ("sources", "go_module"): [("2.2.0", "KINDS_GO_BUGFIX_0"), ("2.4.0", "KINDS_GO_EXPLICIT")],
 }

@@ -17,6 +17,20 @@ void build_message(const struct elements_job *job, enum elements_message type, u
 		job->hooks.message(job->hooks.data, type, element, false, brief, detail, 0);
 }
 
+int build_warn(const struct elements_job *job, const char *token, const char *text, const char *detail,
+	       struct diag *diag)
+{
+	const struct graph_project *project = &job->graph->projects[job->graph->elements[job->element].project];
+	_cleanup_buf_ struct buf brief = BUF_INIT;
+
+	buf_printf(&brief, "[%s]: %s", token, text);
+	for (uint32_t i = 0; i < project->fatal_warning_count; i++)
+		if (str_eq(project->fatal_warnings[i], token))
+			return diag_set(diag, "plugin", token, "%s\n%s", buf_text(&brief), detail ? detail : "");
+	build_message(job, ELEMENTS_WARN, job->element, buf_text(&brief), detail);
+	return 0;
+}
+
 static struct activity begin(struct build *build, const char *brief, const char *detail, bool keyless)
 {
 	const struct elements_hooks *hooks = &build->job->hooks;
@@ -217,7 +231,8 @@ static const struct {
 	{ "autotools", &elements_manual }, { "bazel_build", &elements_manual }, { "cargo", &elements_manual },
 	{ "check_forbidden", &elements_check_forbidden },
 	{ "cmake", &elements_manual },     { "collect_initial_scripts", &elements_collect_scripts },
-	{ "collect_integration", &elements_collect_integration }, { "compose", &elements_compose },
+	{ "collect_integration", &elements_collect_integration },
+	{ "collect_manifest", &elements_collect_manifest }, { "compose", &elements_compose },
 	{ "fastboot_bootimg", &elements_image }, { "fastboot_ext4", &elements_image }, { "filter", &elements_filter },
 	{ "flatpak_image", &elements_flatpak_image }, { "flatpak_repo", &elements_script },
 	{ "import", &elements_import },    { "make", &elements_manual },

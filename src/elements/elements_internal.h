@@ -35,7 +35,7 @@ struct elements_kind {
 };
 extern const struct elements_kind elements_manual, elements_script, elements_import, elements_stack, elements_compose,
 	elements_filter, elements_image, elements_collect_integration, elements_collect_scripts,
-	elements_check_forbidden, elements_flatpak_image, elements_tar;
+	elements_check_forbidden, elements_collect_manifest, elements_flatpak_image, elements_tar;
 
 struct build {
 	const struct elements_job *job;
@@ -66,6 +66,11 @@ struct activity build_begin(struct build *build, const char *brief, const char *
 int build_end(struct build *build, const struct activity *activity, int r); /* returns r */
 void build_message(const struct elements_job *job, enum elements_message type, uint32_t element, const char *brief,
 		   const char *detail);
+
+/* A warning of the job's element that begins with its token ("overlaps", "KIND:TOKEN"); <0 with diag where its project calls
+ * it fatal.  detail may be NULL. */
+int build_warn(const struct elements_job *job, const char *token, const char *text, const char *detail,
+	       struct diag *diag);
 
 /* Elements of a selection with their runtime dependencies, in staging order; valid until the next call. */
 const struct elements_dep **build_select(struct build *build, const struct kinds_layout_item *items, uint32_t count,

@@ -164,22 +164,6 @@ static int whitelisted(struct overlaps *overlaps, uint32_t stamp, const char *pa
 	return glob_match(staged->whitelist, buf_text(&full));
 }
 
-/* A warning, or an error where the project wants it so. */
-static int warn(const struct overlaps *overlaps, const char *token, const char *text, const struct buf *detail,
-		struct diag *diag)
-{
-	const struct elements_job *job = overlaps->job;
-	const struct graph_project *project = &job->graph->projects[job->graph->elements[job->element].project];
-	_cleanup_buf_ struct buf brief = BUF_INIT;
-
-	buf_printf(&brief, "[%s]: %s", token, text);
-	for (uint32_t i = 0; i < project->fatal_warning_count; i++)
-		if (str_eq(project->fatal_warnings[i], token))
-			return diag_set(diag, "plugin", token, "%s\n%s", buf_text(&brief), buf_text(detail));
-	build_message(job, ELEMENTS_WARN, job->element, buf_text(&brief), buf_text(detail));
-	return 0;
-}
-
 /* Adds the lines of one path; 1 if somebody was not allowed to. */
 static int describe(struct overlaps *overlaps, const struct overlap *overlap, struct buf *out, struct diag *diag)
 {
@@ -221,7 +205,7 @@ static int warn_inside(struct overlaps *overlaps, struct diag *diag)
 			return r;
 		any |= r;
 	}
-	return any ? warn(overlaps, "overlaps", "Non-whitelisted overlaps detected", &detail, diag) : 0;
+	return any ? build_warn(overlaps->job, "overlaps", "Non-whitelisted overlaps detected", buf_text(&detail), diag) : 0;
 }
 
 static int warn_ignored(struct overlaps *overlaps, struct diag *diag)
@@ -241,7 +225,7 @@ static int warn_ignored(struct overlaps *overlaps, struct diag *diag)
 		add_path(&detail, location, overlaps->ignored[i].path);
 		buf_addc(&detail, '\n');
 	}
-	return warn(overlaps, "unstaged-files", "Not staging files which would have replaced non-empty directories", &detail,
+	return build_warn(overlaps->job, "unstaged-files", "Not staging files which would have replaced non-empty directories", buf_text(&detail),
 		    diag);
 }
 
@@ -284,7 +268,7 @@ static int warn_outside(struct overlaps *overlaps, struct diag *diag)
 			   overlaps->locations[overlaps->staged[below - 1].session]);
 		any = true;
 	}
-	return any ? warn(overlaps, "overlaps", "Overlaps detected", &detail, diag) : 0;
+	return any ? build_warn(overlaps->job, "overlaps", "Overlaps detected", buf_text(&detail), diag) : 0;
 }
 
 int overlaps_end(struct overlaps *overlaps, struct diag *diag)

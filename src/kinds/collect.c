@@ -131,6 +131,7 @@ static int manifest_configure(const struct kinds_context *ctx, struct graph_elem
 	if (r >= 0 && info)
 		r = read_spdx(ctx, manifest, info);
 	manifest->spdx = type == 1;
+	manifest->bare = ctx->plugin && ctx->plugin->behaviour == KINDS_MANIFEST_BARE;
 	manifest->source_provenance = true;
 	if (r >= 0)
 		r = yaml_get_bool(config, "use-source-provenance", &manifest->source_provenance, ctx->diag);

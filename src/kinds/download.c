@@ -32,19 +32,21 @@ static void download_key(const struct kinds_download *download, struct buf *out)
 }
 
 /* remote and tar: both configurations start with the download. */
-static void download_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret)
+static uint32_t download_info(struct arena *arena, const struct graph_source *source,
+			      const struct kinds_source_info **ret)
 {
 	const struct kinds_download *download = source->config;
-
-	*ret = (struct kinds_source_info){
+	struct kinds_source_info info = {
 		.url = download->url,
 		.medium = "remote-file",
 		.version_type = "sha256",
 		.version = download->ref,
 		.version_guess = download->version,
 	};
-	if (!ret->version_guess)
-		ret->version_guess = kinds_guess_version(arena, download->original_url, download->version_guess_pattern);
+
+	if (!info.version_guess)
+		info.version_guess = kinds_guess_version(arena, download->original_url, download->version_guess_pattern);
+	return kinds_one_info(arena, source, &info, ret);
 }
 
 static int remote_configure(const struct kinds_context *ctx, struct graph_source *source,

@@ -122,6 +122,7 @@ struct kinds_collect_manifest {
 	struct kinds_element_base base;
 	const char *path; /* NULL if not given */
 	bool spdx, source_provenance; /* of sources' origins: false for plugins before 2.1.0, which know none */
+	bool bare;                    /* plugins before 2.3.0: no products beside sources */
 	bool has_creators, has_created;
 	struct kinds_strings creators;
 	int created; /* seconds since 1970 */

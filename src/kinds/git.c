@@ -291,4 +291,5 @@ const struct kinds_source_work kinds_git_work = {
 	.config_size = sizeof(struct kinds_git),
 	.configure = configure,
 	.key = key,
+	.info = kinds_git_info,
 };

@@ -105,7 +105,8 @@ static bool captures_any(const struct translation *t)
 	return false;
 }
 
-static const char *best_match(struct arena *arena, const struct translation *t, const regex_t *regex, const char *text)
+static const char *best_match(struct arena *arena, const struct translation *t, const regex_t *regex, const char *text,
+			      bool first_only)
 {
 	bool whole = !captures_any(t);
 	regmatch_t match[GROUPS_MAX];
@@ -124,6 +125,8 @@ static const char *best_match(struct arena *arena, const struct translation *t, 
 			best = arena_strndup(arena, buf_text(&found), found.len);
 			best_groups = groups;
 		}
+		if (first_only)
+			break;
 		text += match[0].rm_eo;
 		if (match[0].rm_eo == match[0].rm_so && !*text++)
 			break;
@@ -131,19 +134,27 @@ static const char *best_match(struct arena *arena, const struct translation *t, 
 	return best;
 }
 
-const char *kinds_guess_version(struct arena *arena, const char *text, const char *pattern)
+static const char *search(struct arena *arena, const char *text, const char *pattern, bool first_only)
 {
 	struct translation t = { .text = BUF_INIT };
 	const char *ret = NULL;
 	regex_t regex;
 
-	if (!pattern)
-		pattern = "(\\d+)\\.(\\d+)(?:\\.(\\d+))?";
 	if (strlen(pattern) <= PATTERN_MAX && translate(&t, pattern) == 0 &&
 	    regcomp(&regex, buf_text(&t.text), REG_EXTENDED) == 0) {
-		ret = best_match(arena, &t, &regex, text);
+		ret = best_match(arena, &t, &regex, text, first_only);
 		regfree(&regex);
 	}
 	buf_release(&t.text);
 	return ret;
+}
+
+const char *kinds_guess_version(struct arena *arena, const char *text, const char *pattern)
+{
+	return search(arena, text, pattern ? pattern : "(\\d+)\\.(\\d+)(?:\\.(\\d+))?", false);
+}
+
+const char *kinds_first_version(struct arena *arena, const char *text, const char *pattern)
+{
+	return search(arena, text, pattern ? pattern : "\\d+\\.\\d+(?:\\.\\d+)?", true);
 }

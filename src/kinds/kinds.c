@@ -277,13 +277,10 @@ int kinds_source_key(const struct kinds_context *ctx, struct graph_source *sourc
 	return 0;
 }
 
-bool kinds_source_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret)
+uint32_t kinds_source_infos(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret)
 {
-	*ret = (struct kinds_source_info){ 0 };
-	if (!source->ops->work->info)
-		return false;
-	source->ops->work->info(arena, source, ret);
-	return true;
+	*ret = NULL;
+	return source->ops->work->info ? source->ops->work->info(arena, source, ret) : 0;
 }
 
 bool kinds_is_build(const struct graph_element *element)

@@ -82,10 +82,15 @@ struct kinds_plugin {
 	int64_t artifact_version; /* BST_ARTIFACT_VERSION read from the file, -1 if it sets none */
 	const char *deprecated;  /* BST_PLUGIN_DEPRECATED is True: its BST_PLUGIN_DEPRECATION_MESSAGE, or ""; else NULL */
 	const char *default_url; /* literal of the file that ends up in keys (cargo, cargo2, pip, docker), or NULL */
+	bool old_helper;         /* its helper module has no ecosystems yet: kinds_plugin_helper */
 };
 /* Looks at the text of a plugin's .py file.  Never fails: an unknown file is a state.  Texts go to arena. */
 void kinds_plugin_identify(struct kinds_plugin *ret, struct arena *arena, bool is_source, const char *kind,
 			   const char *py_text, size_t py_len);
+/* A module in the plugin's directory that decides what its sources tell ("_utils"), where the plugin's own file does not
+ * say which release it is of; else NULL.  Its text, if there is such a file, belongs into kinds_plugin_helper_read. */
+const char *kinds_plugin_helper(const struct kinds_plugin *plugin);
+void kinds_plugin_helper_read(struct kinds_plugin *plugin, const char *py_text, size_t py_len);
 
 /* ---- element kinds */
 
@@ -186,21 +191,33 @@ int kinds_render(const char *template, kinds_part_fn *part, const void *data, st
 /* For a source of kind local or workspace: absolute path (junctions use it in place); NULL for all others. */
 const char *kinds_local_path(const struct graph_source *source);
 
-/* What a source can tell about where its files come from (the peer's SourceInfo).  Texts live as long as the graph, or in
- * the arena. */
+/* What a source can tell about where its files come from (the peer's SourceInfo): one for each thing it fetches.  Texts live
+ * as long as the graph, or in the arena. */
 struct kinds_source_info {
 	const char *url;          /* translated; path of a local source */
-	const char *medium;       /* "remote-file", "local", "workspace" */
-	const char *version_type; /* "sha256", "cas-digest" */
+	const char *medium;       /* "remote-file", "local", "workspace", "git", "bzr", "oci-image", "pypi" */
+	const char *version_type; /* "sha256", "cas-digest", "commit", "oci-digest", "indexed-version" */
 	const char *version;      /* NULL without a ref */
 	const char *version_guess; /* for people, mostly read out of the URL; NULL if there is none */
+	const struct yaml_node *provenance; /* what people wrote about it: a map of texts, or NULL */
+	const struct graph_pair *extra;     /* the kind's own facts, in the plugin's order; value NULL: Python's None */
+	uint32_t extra_count;
 };
-/* False: the kind tells nothing. */
-bool kinds_source_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret);
+/* Fills *ret with an array in the arena and returns its length; 0: this kind, or this release of its plugin, tells nothing. */
+uint32_t kinds_source_infos(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret);
+
+/* The same in the words that plugins had for flatpak-builder's manifests before there was SourceInfo ("export_manifest"), and
+ * that collect_manifest has for kinds that never had any: a list of maps.  Empty: nothing to tell. */
+const struct yaml_node *kinds_source_manifest(struct arena *arena, const struct graph_source *source);
+/* What collect_manifest searches for a version, in order: names of files and git refs.  An array in the arena and its length. */
+uint32_t kinds_source_names(struct arena *arena, const struct graph_source *source, const char *const **ret);
 /* The groups that pattern captures in text, joined by dots; of several matches the first of those with most groups.
  * pattern: a Python regular expression, or NULL for numbers joined by dots.  NULL if nothing matches, or if the pattern
  * needs more of Python than POSIX has (look-around, lazy repetition). */
 const char *kinds_guess_version(struct arena *arena, const char *text, const char *pattern);
+/* The same for the first match in text, whatever comes behind; without groups the whole of it.  pattern: NULL for two or
+ * three numbers joined by dots. */
+const char *kinds_first_version(struct arena *arena, const char *text, const char *pattern);
 
 /* ---- YAML as it stands in keys */
 

@@ -29,8 +29,8 @@ struct kinds_source_work {
 	/* Reads the files the key depends on. */
 	int (*read_files)(const struct kinds_context *ctx, struct graph_source *source);
 	void (*key)(const struct graph_source *source, struct buf *out);
-	/* Fills ret; NULL if the kind has nothing to tell. */
-	void (*info)(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret);
+	/* As kinds_source_infos; NULL if the kind has nothing to tell. */
+	uint32_t (*info)(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret);
 };
 
 extern const struct kinds_element_work kinds_build_work, kinds_script_work, kinds_compose_work, kinds_filter_work,
@@ -38,6 +38,21 @@ extern const struct kinds_element_work kinds_build_work, kinds_script_work, kind
 	kinds_dpkg_deploy_work, kinds_flatpak_image_work, kinds_flatpak_repo_work, kinds_check_forbidden_work,
 	kinds_collect_integration_work, kinds_collect_manifest_work, kinds_collect_scripts_work, kinds_bazelize_work,
 	kinds_oci_work, kinds_ostree_element_work, kinds_snap_image_work, kinds_tar_element_work;
+/* origins.c */
+uint32_t kinds_one_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info *info,
+			const struct kinds_source_info **ret);
+uint32_t kinds_git_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_go_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_cargo_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_index_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_docker_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_patch_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_queue_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_pip_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_bazel_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret),
+	kinds_bzr_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret);
+/* Does the plugin of this source come from this release or a later one?  True also if it is not known. */
+bool kinds_plugin_since(const struct kinds_plugin *plugin, const char *release);
 /* Variants of kinds_image_work. */
 enum { KINDS_X86IMAGE, KINDS_FASTBOOT_BOOTIMG, KINDS_FASTBOOT_EXT4 };
 extern const struct kinds_source_work kinds_local_work, kinds_workspace_work, kinds_remote_work, kinds_tar_work,
@@ -52,8 +67,9 @@ enum { KINDS_CPAN, KINDS_PYPI, KINDS_GNU };
 enum { KINDS_GO_EXPLICIT = 1, KINDS_GO_BUGFIX_0 };
 /* cargo2 before 2.0.3: vendor-dir "crates", key letter "x"; before 2.2.0: key letter "x". */
 enum { KINDS_CARGO2_X = 1, KINDS_CARGO2_CRATES_X };
-/* collect_manifest before 2.1.0: nothing but the path in its key, a plain element that runs commands. */
-enum { KINDS_MANIFEST_PLAIN = 1 };
+/* collect_manifest before 2.1.0: nothing but the path in its key, a plain element that runs commands.  Before 2.3.0: no
+ * products and versions beside its sources. */
+enum { KINDS_MANIFEST_PLAIN = 1, KINDS_MANIFEST_BARE };
 /* anitya of KDE's own, which was there before the community's: no `exclude`, the key has the url as rendered. */
 enum { KINDS_ANITYA_KDE = 1 };
 /* Members every source may have. */

@@ -108,7 +108,7 @@
 { 0xbb33371f43086635u, true, "bazel_file", "buildstream-plugins-community 2.4.0", 0 },
 { 0xbb6781d38d67bfebu, true, "zip", "buildstream-plugins-community 2.0.0 to 2.0.4", 0 },
 { 0xbb7c3d585f7f60a4u, false, "dpkg_build", "buildstream-plugins-community 2.4.0", 0 },
-{ 0xbceb2cfa5af682a1u, false, "collect_manifest", "buildstream-plugins-community 2.1.0 to 2.2.0", 0 },
+{ 0xbceb2cfa5af682a1u, false, "collect_manifest", "buildstream-plugins-community 2.1.0 to 2.2.0", KINDS_MANIFEST_BARE },
 { 0xc2b7d932a3032b99u, true, "anitya", "buildstream-plugins-community 2.4.0", 0 },
 { 0xc409b0f7e8fd4ee1u, false, "bazel_build", "buildstream-plugins-community 2.1.1 to 2.3.3", 0 },
 { 0xc9f976337fb30eceu, true, "deb", "buildstream-plugins-community 2.4.0", 0 },

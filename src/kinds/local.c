@@ -49,25 +49,22 @@ static void local_key(const struct graph_source *source, struct buf *out)
 	json_hash(out, &local->digest);
 }
 
-static void tree_info(struct arena *arena, const char *path, const char *medium, const struct digest *digest,
-		      struct kinds_source_info *ret)
+static uint32_t tree_info(struct arena *arena, const struct graph_source *source, const char *path, const char *medium,
+			  const struct digest *digest, const struct kinds_source_info **ret)
 {
+	struct kinds_source_info info = { .url = path, .medium = medium, .version_type = "cas-digest" };
 	char hex[DIGEST_HEX + 1];
 
 	digest_to_hex(hex, digest->hash);
-	*ret = (struct kinds_source_info){
-		.url = path,
-		.medium = medium,
-		.version_type = "cas-digest",
-		.version = arena_printf(arena, "%s/%lld", hex, (long long)digest->size_bytes),
-	};
+	info.version = arena_printf(arena, "%s/%lld", hex, (long long)digest->size_bytes);
+	return kinds_one_info(arena, source, &info, ret);
 }
 
-static void local_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret)
+static uint32_t local_info(struct arena *arena, const struct graph_source *source, const struct kinds_source_info **ret)
 {
 	const struct kinds_local *local = source->config;
 
-	tree_info(arena, local->path, "local", &local->digest, ret);
+	return tree_info(arena, source, local->path, "local", &local->digest, ret);
 }
 
 const struct kinds_source_work kinds_local_work = {
@@ -109,11 +106,12 @@ static void workspace_key(const struct graph_source *source, struct buf *out)
 	json_hash(out, &workspace->digest);
 }
 
-static void workspace_info(struct arena *arena, const struct graph_source *source, struct kinds_source_info *ret)
+static uint32_t workspace_info(struct arena *arena, const struct graph_source *source,
+			       const struct kinds_source_info **ret)
 {
 	const struct kinds_workspace *workspace = source->config;
 
-	tree_info(arena, workspace->path, "workspace", &workspace->digest, ret);
+	return tree_info(arena, source, workspace->path, "workspace", &workspace->digest, ret);
 }
 
 const struct kinds_source_work kinds_workspace_work = {

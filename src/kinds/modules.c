@@ -73,6 +73,7 @@ const struct kinds_source_work kinds_go_module_work = {
 	.config_size = sizeof(struct kinds_go_module),
 	.configure = go_configure,
 	.key = go_key,
+	.info = kinds_go_info,
 };
 
 /* ---- cargo, cargo2 */
@@ -151,6 +152,8 @@ static int read_crates(const struct kinds_context *ctx, const struct yaml_node *
 			r = yaml_need_str(map, "name", &crate->name, ctx->diag);
 		if (r >= 0)
 			r = yaml_need_str(map, "version", &crate->version, ctx->diag);
+		if (r >= 0)
+			r = yaml_get_map(map, "provenance", &crate->provenance, ctx->diag);
 		if (r >= 0)
 			r = crate->is_git ? read_git_crate(ctx, cargo, map, crate) :
 					    yaml_get_str(map, "sha", &crate->sha, ctx->diag);
@@ -269,6 +272,7 @@ const struct kinds_source_work kinds_cargo_work = {
 	.config_size = sizeof(struct kinds_cargo),
 	.configure = cargo_configure,
 	.key = cargo_key,
+	.info = kinds_cargo_info,
 };
 
 /* ---- gen_cargo_lock */

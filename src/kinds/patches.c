@@ -68,6 +68,7 @@ const struct kinds_source_work kinds_patch_work = {
 	.configure = patch_configure,
 	.read_files = patch_read,
 	.key = patch_key,
+	.info = kinds_patch_info,
 };
 
 /* ---- patch_queue */
@@ -157,6 +158,7 @@ const struct kinds_source_work kinds_patch_queue_work = {
 	.configure = queue_configure,
 	.read_files = queue_read,
 	.key = queue_key,
+	.info = kinds_queue_info,
 };
 
 /* ---- quilt */

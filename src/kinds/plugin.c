@@ -163,16 +163,42 @@ static bool is_unstable(bool is_source, const char *kind)
 	return (source && (source->flags & KINDS_SOURCE_UNSTABLE)) || (element && (element->flags & KINDS_UNSTABLE));
 }
 
+/* A copy that somebody changed or reformatted is still told from its older releases by what it mentions; -1: it is not. */
+static int by_words(bool is_source, const char *kind, const char *py, size_t len)
+{
+	static const struct {
+		const char *kind, *word;
+		int without; /* the behaviour of a plugin that does not have the word */
+	} words[] = {
+		{ "collect_manifest", "use-source-provenance", KINDS_MANIFEST_PLAIN },
+		{ "collect_manifest", "source_location[\"x-cpe\"]", KINDS_MANIFEST_BARE },
+	};
+	int ret = -1;
+
+	for (size_t i = 0; !is_source && i < ARRAY_SIZE(words); i++) {
+		if (strcmp(words[i].kind, kind) != 0)
+			continue;
+		if (!memmem(py, len, words[i].word, strlen(words[i].word)))
+			return words[i].without;
+		ret = 0;
+	}
+	return ret;
+}
+
 void kinds_plugin_identify(struct kinds_plugin *ret, struct arena *arena, bool is_source, const char *kind,
 			   const char *py_text, size_t py_len)
 {
 	const struct known *known = find_known(is_source, kind, py_text, py_len);
+	int guessed;
 
 	*ret = (struct kinds_plugin){ .kind = arena_strdup(arena, kind) };
 	if (known) {
 		ret->state = KINDS_PLUGIN_KNOWN;
 		ret->package = known->package;
 		ret->behaviour = known->behaviour;
+	} else if ((guessed = by_words(is_source, kind, py_text, py_len)) >= 0) {
+		ret->state = KINDS_PLUGIN_STABLE;
+		ret->behaviour = (uint32_t)guessed;
 	} else {
 		ret->state = is_unstable(is_source, kind) ? KINDS_PLUGIN_UNSTABLE : KINDS_PLUGIN_STABLE;
 	}

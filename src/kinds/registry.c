@@ -100,6 +100,7 @@ const struct kinds_source_work kinds_index_work = {
 	.config_size = sizeof(struct kinds_index_file),
 	.configure = index_configure,
 	.key = index_key,
+	.info = kinds_index_info,
 };
 
 /* ---- anitya */
@@ -255,6 +256,7 @@ const struct kinds_source_work kinds_pip_work = {
 	.config_size = sizeof(struct kinds_pip),
 	.configure = pip_configure,
 	.key = pip_key,
+	.info = kinds_pip_info,
 };
 
 /* ---- docker */
@@ -326,4 +328,5 @@ const struct kinds_source_work kinds_docker_work = {
 	.config_size = sizeof(struct kinds_docker),
 	.configure = docker_configure,
 	.key = docker_key,
+	.info = kinds_docker_info,
 };

@@ -49,6 +49,7 @@ const struct kinds_source_work kinds_bazel_file_work = {
 	.config_size = sizeof(struct kinds_bazel_file),
 	.configure = bazel_file_configure,
 	.key = bazel_file_key,
+	.info = kinds_bazel_info,
 };
 
 /* ---- bazel_source */
@@ -144,6 +145,7 @@ const struct kinds_source_work kinds_bzr_work = {
 	.config_size = sizeof(struct kinds_bzr),
 	.configure = bzr_configure,
 	.key = bzr_key,
+	.info = kinds_bzr_info,
 };
 
 /* ---- ostree */

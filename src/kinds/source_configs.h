@@ -100,6 +100,7 @@ struct kinds_crate {
 	const char *repo, *commit;        /* git */
 	const char *repo_url;             /* repo translated */
 	const char *mirror, *mirror_url;  /* where it is fetched from: repo as git-mirrors changes it; that translated */
+	const struct yaml_node *provenance; /* what people wrote about it: map or NULL */
 	const struct yaml_node *query;    /* git: map or NULL */
 };
 /* cargo, cargo2 */

@@ -231,6 +231,21 @@ static void warn_deprecated(struct loaded_project *project, enum plugin_type typ
 	load_warn(project->load, NULL, plugin->deprecated, "%s: Using deprecated plugin '%s'", buf_text(&where), plugin->kind);
 }
 
+/* A helper that is not there or cannot be read leaves the plugin what it is. */
+static void read_helper(struct loaded_project *project, const char *directory, struct kinds_plugin *plugin)
+{
+	const char *helper = kinds_plugin_helper(plugin), *path;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	if (!helper)
+		return;
+	path = arena_printf(project->load->arena, "%s/%s.py", directory, helper);
+	if (fs_read_file(&text, AT_FDCWD, path, MOST_PLUGIN_BYTES) < 0)
+		return;
+	*items_add(&project->load->file_paths) = path;
+	kinds_plugin_helper_read(plugin, buf_text(&text), text.len);
+}
+
 int plugins_identify(struct loaded_project *project, enum plugin_type type, const char *kind,
 		     const struct yaml_node *node, struct kinds_plugin **ret, const char **ret_defaults,
 		     struct diag *diag)
@@ -266,6 +281,8 @@ int plugins_identify(struct loaded_project *project, enum plugin_type type, cons
 	kinds_plugin_identify(*ret, arena, type == PLUGIN_SOURCE, kind, buf_text(&text), text.len);
 	if (!(*ret)->package)
 		(*ret)->package = paths.package;
+	if (type == PLUGIN_SOURCE)
+		read_helper(project, paths.directory, *ret);
 	warn_deprecated(project, type, *ret, node);
 	return judge(project->load, *ret, type, path, node, diag);
 }

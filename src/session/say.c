@@ -127,7 +127,7 @@ static void add_member(struct buf *out, const char *indent, const char *name, co
 static void add_source_info(struct buf *out, const struct graph_source *source, const struct kinds_source_info *info)
 {
 	static const char *const on_top[] = { "homepage", "issue-tracker" };
-	const struct yaml_node *provenance = source->provenance;
+	const struct yaml_node *provenance = info->provenance;
 
 	add_member(out, "- ", "kind", source->ops->name);
 	add_member(out, "  ", "url", info->url);
@@ -144,6 +144,10 @@ static void add_source_info(struct buf *out, const struct graph_source *source, 
 	add_member(out, "  ", "version-type", info->version_type);
 	add_member(out, "  ", "version", info->version);
 	add_member(out, "  ", "version-guess", info->version_guess);
+	if (info->extra_count)
+		buf_adds(out, "  extra-data:\n");
+	for (uint32_t i = 0; i < info->extra_count; i++)
+		add_member(out, "    ", info->extra[i].name, info->extra[i].value ? info->extra[i].value : "None");
 }
 
 static const char *sources_text(struct session *session, struct arena *arena, uint32_t id)
@@ -153,11 +157,12 @@ static const char *sources_text(struct session *session, struct arena *arena, ui
 
 	for (uint32_t i = 0; i < element->source_count; i++) {
 		const struct graph_source *source = &element->sources[i];
-		struct kinds_source_info info;
+		const struct kinds_source_info *infos;
+		uint32_t count = kinds_source_infos(arena, source, &infos);
 
-		if (kinds_source_info(arena, source, &info))
-			add_source_info(&out, source, &info);
-		else
+		for (uint32_t k = 0; k < count; k++)
+			add_source_info(&out, source, &infos[k]);
+		if (!count)
 			session_tell(session, SESSION_MESSAGE_WARN,
 				     arena_printf(arena, "[unavailable-source-info]: %s source of %s cannot describe its origin",
 						  source->ops->name, element->full_name),
