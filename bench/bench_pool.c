@@ -1,6 +1,6 @@
 /* bench/bench_pool.c: what it costs to have a job done: through the shipping scheduler, pool, wire and state, or bare.
  *
- * usage: bench_pool MODE [--workers N] [--jobs N] [--heap MB] [--dirty MB] [--sleep US] [--window N] [--change]
+ * usage: bench_pool MODE [--workers N] [--jobs N] [--heap MB] [--dirty MB] [--sleep US] [--window N] [--change] [--exec] [--kill]
  *   MODE     pool, fork, inline: the session's driver, with jobs that do nothing;
  *            socket: the floor, the same datagrams over the same sockets between a loop of send and recv and N children
  *            that answer, with as many under way per child as --window says
@@ -9,20 +9,24 @@
  *            it once in every hundred jobs
  *   --sleep  each job waits that long (in its worker)
  *   --change each job reports an artifact: one record in the journal, applied by every other worker
+ *   --exec   each job runs a program that does nothing (/bin/true) and waits for it
+ *   --kill   the job in the middle kills its worker the first time: when does the parent know what was lost?
  * Prints one line of JSON.  Times are wall time but where "cpu" is said.
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "session/driver.h"
 
 struct bench {
@@ -30,9 +34,13 @@ struct bench {
 	uint32_t workers, jobs, window;
 	size_t heap_bytes, dirty_bytes;
 	int64_t sleep_us;
-	bool change;
+	bool change, exec, kill;
 	char *heap;
 	size_t dirty_next;
+	int64_t dirty_us;          /* spent writing to the heap */
+	_Atomic int64_t *killed_us; /* shared with the workers */
+	int64_t known_us;
+	uint32_t lost;
 	struct driver *driver;
 	struct loop_task task;
 };
@@ -58,6 +66,7 @@ static void fill_heap(struct bench *bench)
 static void dirty_heap(struct bench *bench)
 {
 	size_t part = bench->dirty_bytes / 100;
+	int64_t before_us = util_now_us();
 
 	for (size_t done = 0; done < part; done += 4096) {
 		bench->heap[bench->dirty_next]++;
@@ -65,14 +74,31 @@ static void dirty_heap(struct bench *bench)
 		if (bench->dirty_next >= bench->dirty_bytes)
 			bench->dirty_next = 0;
 	}
+	bench->dirty_us += util_now_us() - before_us;
 }
 
 /* --- jobs through the driver --- */
+
+static void run_program(struct worker_job *job)
+{
+	static char *argv[] = { (char *)"true", NULL };
+	siginfo_t info;
+	pid_t pid;
+
+	if (posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ) != 0 || worker_wait_child(job, pid, &info) < 0)
+		die("/bin/true");
+}
 
 static int run_job(struct worker_job *job)
 {
 	const struct bench *bench = job->context;
 
+	if (bench->kill && job->element == bench->jobs / 2 && job->attempt == 1) {
+		*bench->killed_us = util_now_us();
+		kill(getpid(), SIGKILL);
+	}
+	if (bench->exec)
+		run_program(job);
 	if (bench->sleep_us > 0)
 		worker_wait(job, NULL, 0, util_now_us() + bench->sleep_us);
 	if (bench->change) {
@@ -113,10 +139,15 @@ static uint32_t on_result(void *data UNUSED, const struct driver_job *job UNUSED
 	return 0;
 }
 
-static void on_ended(void *data UNUSED, const struct driver_job *job UNUSED, enum driver_end end,
-		     const struct wire_result *result UNUSED, const char *lost UNUSED)
+static void on_ended(void *data, const struct driver_job *job UNUSED, enum driver_end end,
+		     const struct wire_result *result UNUSED, const char *lost)
 {
-	if (end != DRIVER_DONE)
+	struct bench *bench = data;
+
+	if (lost && bench->kill) {
+		bench->lost++;
+		bench->known_us = util_now_us() - *bench->killed_us;
+	} else if (end != DRIVER_DONE)
 		bug("a job that does nothing ended as %d", (int)end);
 }
 
@@ -130,28 +161,36 @@ static const struct driver_events events = {
 	.interrupt = on_interrupt,
 };
 
-static int64_t cpu_us(int who)
-{
-	struct rusage usage;
+/* What a run took, from before to after. */
+struct cost {
+	int64_t wall_us;
+	struct rusage own, children;
+};
 
-	getrusage(who, &usage);
-	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+static struct cost cost_now(void)
+{
+	return (struct cost){ util_now_us(), bench_usage(RUSAGE_SELF), bench_usage(RUSAGE_CHILDREN) };
 }
 
-static void print(const struct bench *bench, int64_t wall_us, int64_t own_cpu_us, int64_t child_cpu_us,
-		  const struct pool_stats *stats, uint64_t journal_bytes)
+static void print(const struct bench *bench, const struct cost *from, const struct cost *to, const struct pool_stats *stats,
+		  uint64_t journal_bytes)
 {
+	double jobs = bench->jobs, wall_us = (double)(to->wall_us - from->wall_us);
+	double own_us = (double)(bench_cpu_us(&to->own) - bench_cpu_us(&from->own));
+	double child_us = (double)(bench_cpu_us(&to->children) - bench_cpu_us(&from->children));
+
 	printf("{\"mode\": \"%s\", \"workers\": %u, \"window\": %u, \"jobs\": %u, \"heap_mb\": %zu, \"dirty_mb\": %zu, "
 	       "\"sleep_us\": %lld, \"us_per_job\": %.3f, \"jobs_per_s\": %.0f, \"parent_cpu_us\": %.3f, "
-	       "\"worker_cpu_us\": %.3f, \"spawned\": %llu, \"fork_us_per_job\": %.3f, \"wire_bytes_per_job\": %.1f, "
-	       "\"journal_bytes_per_job\": %.1f}\n",
+	       "\"worker_cpu_us\": %.3f, \"spawned\": %llu, \"fork_us_per_job\": %.3f, \"dirty_us_per_job\": %.3f, "
+	       "\"parent_faults_per_job\": %.2f, \"worker_faults_per_job\": %.2f, \"wire_bytes_per_job\": %.1f, "
+	       "\"journal_bytes_per_job\": %.1f, \"lost\": %u, \"known_us\": %lld}\n",
 	       bench->mode, bench->workers, bench->window, bench->jobs, bench->heap_bytes >> 20, bench->dirty_bytes >> 20,
-	       (long long)bench->sleep_us, (double)wall_us / bench->jobs, bench->jobs * 1e6 / (double)wall_us,
-	       (double)own_cpu_us / bench->jobs, (double)child_cpu_us / bench->jobs,
-	       (unsigned long long)(stats ? stats->spawned : bench->workers),
-	       stats ? (double)stats->fork_us / bench->jobs : 0.0,
-	       stats ? (double)(stats->bytes_sent + stats->bytes_received) / bench->jobs : 0.0,
-	       (double)journal_bytes / bench->jobs);
+	       (long long)bench->sleep_us, wall_us / jobs, jobs * 1e6 / wall_us, own_us / jobs, child_us / jobs,
+	       (unsigned long long)(stats ? stats->spawned : bench->workers), stats ? (double)stats->fork_us / jobs : 0.0,
+	       (double)bench->dirty_us / jobs, (double)(to->own.ru_minflt - from->own.ru_minflt) / jobs,
+	       (double)(to->children.ru_minflt - from->children.ru_minflt) / jobs,
+	       stats ? (double)(stats->bytes_sent + stats->bytes_received) / jobs : 0.0, (double)journal_bytes / jobs,
+	       bench->lost, (long long)bench->known_us);
 }
 
 static void run_driver(struct bench *bench, enum sched_mode mode)
@@ -163,7 +202,7 @@ static void run_driver(struct bench *bench, enum sched_mode mode)
 	uint8_t *needs = xmalloc(bench->jobs);
 	struct pool_stats stats;
 	enum sched_outcome outcome;
-	int64_t wall_us, own_us, child_us;
+	struct cost from, to;
 
 	memset(needs, SCHED_BIT(SCHED_QUERY), bench->jobs);
 	plan.needs = needs;
@@ -178,17 +217,14 @@ static void run_driver(struct bench *bench, enum sched_mode mode)
 						.context = bench };
 	if (state_open(state, (64u << 20) + (size_t)bench->jobs * 256) < 0 || driver_new(&bench->driver, &config) < 0)
 		die("driver");
-	wall_us = util_now_us();
-	own_us = cpu_us(RUSAGE_SELF);
-	child_us = cpu_us(RUSAGE_CHILDREN);
+	from = cost_now();
 	if (driver_run(bench->driver, &outcome) < 0 || outcome != SCHED_END_SUCCESS)
 		bug("the run ended as %d", (int)outcome);
-	wall_us = util_now_us() - wall_us;
-	own_us = cpu_us(RUSAGE_SELF) - own_us;
+	to = cost_now();
 	stats = *driver_pool_stats(bench->driver);
 	driver_free(bench->driver);
-	child_us = cpu_us(RUSAGE_CHILDREN) - child_us;
-	print(bench, wall_us, own_us, child_us, &stats, state_journal_used(state) - 64);
+	to.children = bench_usage(RUSAGE_CHILDREN); /* the workers are reaped now */
+	print(bench, &from, &to, &stats, state_journal_used(state) - 64);
 	state_free(state);
 	graph_release(&graph);
 	free(needs);
@@ -271,54 +307,43 @@ static void round_trips(struct bench *bench, const int *fds, int epoll_fd)
 static void run_socket(struct bench *bench)
 {
 	int *fds = xcalloc(bench->workers, sizeof(*fds)), epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	int64_t wall_us, own_us, child_us = cpu_us(RUSAGE_CHILDREN);
+	struct cost from, to;
 
 	start_children(bench->workers, fds, epoll_fd);
-	wall_us = util_now_us();
-	own_us = cpu_us(RUSAGE_SELF);
+	from = cost_now();
 	round_trips(bench, fds, epoll_fd);
-	wall_us = util_now_us() - wall_us;
-	own_us = cpu_us(RUSAGE_SELF) - own_us;
+	to = cost_now();
 	for (uint32_t i = 0; i < bench->workers; i++)
 		close(fds[i]);
 	while (wait(NULL) > 0)
 		;
-	child_us = cpu_us(RUSAGE_CHILDREN) - child_us;
-	print(bench, wall_us, own_us, child_us, NULL, 0);
+	to.children = bench_usage(RUSAGE_CHILDREN);
+	print(bench, &from, &to, NULL, 0);
 	free(fds);
 	close(epoll_fd);
-}
-
-static uint32_t number(const char *text)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*end || end == text || value > 100000000) {
-		fprintf(stderr, "bench_pool: not a number: %s\n", text);
-		exit(2);
-	}
-	return (uint32_t)value;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "workers", 1, NULL, 'w' }, { "jobs", 1, NULL, 'j' }, { "heap", 1, NULL, 'h' }, { "dirty", 1, NULL, 'd' },
-		{ "sleep", 1, NULL, 's' }, { "window", 1, NULL, 'n' }, { "change", 0, NULL, 'c' }, { 0 },
+		{ "sleep", 1, NULL, 's' }, { "window", 1, NULL, 'n' }, { "change", 0, NULL, 'c' },
+		{ "exec", 0, NULL, 'x' }, { "kill", 0, NULL, 'k' }, { 0 },
 	};
 	struct bench bench = { .workers = 1, .jobs = 10000, .window = 1 };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (option) {
-		case 'w': bench.workers = number(optarg); break;
-		case 'j': bench.jobs = number(optarg); break;
-		case 'h': bench.heap_bytes = (size_t)number(optarg) << 20; break;
-		case 'd': bench.dirty_bytes = (size_t)number(optarg) << 20; break;
-		case 's': bench.sleep_us = number(optarg); break;
-		case 'n': bench.window = number(optarg); break;
+		case 'w': bench.workers = bench_number(optarg, 100000000); break;
+		case 'j': bench.jobs = bench_number(optarg, 100000000); break;
+		case 'h': bench.heap_bytes = (size_t)bench_number(optarg, 100000000) << 20; break;
+		case 'd': bench.dirty_bytes = (size_t)bench_number(optarg, 100000000) << 20; break;
+		case 's': bench.sleep_us = bench_number(optarg, 100000000); break;
+		case 'n': bench.window = bench_number(optarg, 100000000); break;
 		case 'c': bench.change = true; break;
+		case 'x': bench.exec = true; break;
+		case 'k': bench.kill = true; break;
 		default: return 2;
 		}
 	if (optind + 1 != argc || bench.workers == 0 || bench.jobs == 0 || bench.window == 0 ||
@@ -327,6 +352,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	bench.mode = argv[optind];
+	bench.killed_us = mmap(NULL, sizeof(*bench.killed_us), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (bench.killed_us == MAP_FAILED)
+		die("shared memory");
 	fill_heap(&bench);
 	if (str_eq(bench.mode, "socket"))
 		run_socket(&bench);

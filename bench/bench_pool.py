@@ -2,12 +2,16 @@
 """bench_pool.py MODE [--workers N] [--jobs N] [--heap MB] [--dirty MB]: the same empty jobs with Python's multiprocessing.
 
 MODE: process, one multiprocessing.Process forked for each job, its result through a pipe, as BuildStream 1 did;
-pool, multiprocessing.Pool and imap with one job a message.  --heap and --dirty as in bench_pool.c.
+pool, multiprocessing.Pool and imap with one job a message; killed-pool, killed-executor: Pool, or concurrent.futures'
+ProcessPoolExecutor, while one of its workers is killed.  --heap and --dirty as in bench_pool.c.
 Prints one line of JSON with the same names.
 """
 import argparse
+import concurrent.futures
 import json
 import multiprocessing
+import os
+import signal
 import time
 
 HOT = {"next": 0}
@@ -57,14 +61,52 @@ def run_pool(context, args, heap):
             dirty(heap, args.dirty << 20)
 
 
+def slow(number):
+    time.sleep(0.02)
+    return number
+
+
+def run_killed_pool(context, args):
+    """How many answers come within five seconds after the rest should be there."""
+    done = 0
+    with context.Pool(args.workers) as pool:
+        answers = pool.imap_unordered(slow, range(args.jobs))
+        try:
+            for _ in range(args.jobs):
+                answers.next(timeout=5)
+                done += 1
+                if done == args.jobs // 3:
+                    os.kill(pool._pool[0].pid, signal.SIGKILL)
+        except multiprocessing.TimeoutError:
+            pass
+    return done
+
+
+def run_killed_executor(context, args):
+    done = 0
+    with concurrent.futures.ProcessPoolExecutor(args.workers, mp_context=context) as pool:
+        jobs = [pool.submit(slow, number) for number in range(args.jobs)]
+        for job in concurrent.futures.as_completed(jobs):
+            if job.exception():
+                continue
+            done += 1
+            if done == args.jobs // 3:
+                os.kill(next(iter(pool._processes)), signal.SIGKILL)
+    return done
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=["process", "pool"])
+    parser.add_argument("mode", choices=["process", "pool", "killed-pool", "killed-executor"])
     for name, default in [("workers", 1), ("jobs", 1000), ("heap", 0), ("dirty", 0)]:
         parser.add_argument("--" + name, type=int, default=default)
     args = parser.parse_args()
     heap = bytearray(b"\1") * (args.heap << 20)
     context = multiprocessing.get_context("fork")
+    if args.mode.startswith("killed"):
+        done = (run_killed_pool if args.mode == "killed-pool" else run_killed_executor)(context, args)
+        print(json.dumps({"mode": args.mode, "workers": args.workers, "jobs": args.jobs, "done": done}))
+        return
     start = time.perf_counter()
     (run_processes if args.mode == "process" else run_pool)(context, args, heap)
     wall_us = (time.perf_counter() - start) * 1e6

@@ -5,7 +5,11 @@ Two projects.  Scripts: elements that each run one shell command in a sandbox of
 bring one file, without a sandbox, in projects of growing size, whose graph makes the parent's memory grow.  Writes docs/results/builds.md and a chart beside it.
 """
 import argparse
+import collections
+import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,6 +48,99 @@ def scripts_project(top, count):
 
 def imports_project(top, count):
     subprocess.run([sys.executable, os.path.join(common.HERE, "gen-imports.py"), top, str(count)], check=True)
+
+
+# --- a compiler's work ---
+
+def copy_program(top, path):
+    """A program of this machine, with the libraries it needs, at the same place below top."""
+    libraries = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+    for source in [path] + re.findall(r"/\S+", libraries):
+        target = top + os.path.abspath(source)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy(os.path.realpath(source), target)
+
+
+def compile_base(top):
+    for tool in ["gcc", "sh", "mkdir", "cp"]:
+        copy_program(top, shutil.which(tool))
+    for tool in ["cc1", "as"]:
+        path = subprocess.run(["gcc", f"-print-prog-name={tool}"], capture_output=True, text=True, check=True).stdout.strip()
+        copy_program(top, shutil.which(path))
+
+
+def compile_project(top, build, most):
+    """Millrace's own sources, preprocessed on this machine, one element for each directory of them; at most so many files.
+    The number of elements; 0 if there is no gcc."""
+    if not shutil.which("gcc"):
+        return 0
+    with open(f"{build}/compile_commands.json", encoding="utf-8") as f:
+        commands = [c for c in json.load(f) if re.match(r"^\.\./src/\w+/(?!test_)\w+\.c$", c["file"])]
+    rooms = set()
+    for command in commands[::max(1, len(commands) // most)][:most]:
+        room, name = command["file"].split("/")[-2:]
+        rooms.add(room)
+        os.makedirs(f"{top}/files/{room}", exist_ok=True)
+        flags = [word for word in shlex.split(command["command"]) if re.match(r"-I|-D|-std", word)]
+        subprocess.run(["gcc", *flags, "-E", command["file"], "-o", f"{top}/files/{room}/{name[:-2]}.i"],
+                       cwd=command["directory"], check=True)
+    compile_base(f"{top}/base")
+    write(f"{top}/project.conf", "name: compile\nmin-version: 2.0\nelement-path: elements\n")
+    write(f"{top}/elements/base.bst", "kind: import\nsources: [{kind: local, path: base}]\n")
+    for room in rooms:
+        write(f"{top}/elements/{room}-objects.bst", f"""kind: manual
+build-depends: [base.bst]
+sources: [{{kind: local, path: files/{room}}}]
+variables: {{strip-binaries: ""}}
+config:
+  build-commands: ['for f in *.i; do gcc -O2 -w -c $f; done']
+  install-commands: ['mkdir -p %{{install-root}}', 'cp *.o %{{install-root}}']
+""")
+    write(f"{top}/elements/all.bst", f"kind: stack\ndepends: [{', '.join(f'{room}-objects.bst' for room in sorted(rooms))}]\n")
+    return len(rooms)
+
+
+def projects(top, build, scale):
+    """Yields (name, directory, elements): the real builds that can be made anywhere."""
+    for count in [200 if scale > 0.5 else 60]:
+        scripts_project(f"{top}/scripts", count)
+        yield f"{count} scripts of one shell command", f"{top}/scripts", count
+    for count in [1000, 4000] if scale > 0.5 else [1000]:
+        imports_project(f"{top}/imports-{count}", count)
+        yield f"{count:,} imports of one file", f"{top}/imports-{count}", count
+    count = compile_project(f"{top}/compile", build, int(max(20, min(120, 120 * scale))))
+    if count:
+        yield f"{count} elements that compile C", f"{top}/compile", count
+
+
+# Of one run, from --stats: seconds of the whole, of the parent's processor time in all and while jobs ran, in fork; jobs.
+Build = collections.namedtuple("Build", "wall whole parent fork jobs")
+
+
+def parse_stats(run):
+    text = run.stderr.decode(errors="replace") + run.stdout.decode(errors="replace")
+    fork, jobs = re.search(r"processes forked in ([\d.]+) ms, (\d+) jobs", text).groups()
+    whole, parent = re.search(r"([\d.]+) s of processor time in this process, of that ([\d.]+) s", text).groups()
+    return Build(run.seconds, float(whole), float(parent), float(fork) / 1000, int(jobs))
+
+
+def compare(program, top, project, modes, builders, rounds):
+    """{mode: the fastest of its runs}; the modes take turns."""
+    tools = {mode: Tool(program, top, project, ["--stats", "--scheduler=" + mode]) for mode in modes}
+    found = {}
+    for _ in range(rounds):
+        for mode in modes:
+            build = parse_stats(tools[mode].build(builders))
+            found[mode] = min(build, found.get(mode, build))
+    return found
+
+
+def real(program, top, project, target, sourcedir):
+    """A project built once, with sources that are there already."""
+    conf = f"{top}/real.conf"
+    write(conf, f"cachedir: {top}/real\nlogdir: {top}/real-logs\nsourcedir: {sourcedir}\n")
+    return parse_stats(common.Run([program, "-c", conf, "--no-interactive", "--stats", "--builders", str(os.cpu_count()), "build",
+                                   target], cwd=project).must())
 
 
 class Tool:

@@ -1,8 +1,9 @@
 """chart.py: a line chart as SVG with nothing but strings; readable on light and on dark paper."""
 import math
 
-# (light, dark) for each series in order: blue, orange, green, violet, yellow.
-COLORS = [("#2a78d6", "#5c9dec"), ("#d9541f", "#f08a5d"), ("#0f8a5f", "#3cc394"), ("#7a4fc9", "#a98bea"), ("#9a7400", "#d8b03c")]
+# (light, dark) for each series in order: blue, orange, green, violet, yellow, pink, grey.
+COLORS = [("#2a78d6", "#5c9dec"), ("#d9541f", "#f08a5d"), ("#0f8a5f", "#3cc394"), ("#7a4fc9", "#a98bea"), ("#9a7400", "#d8b03c"),
+          ("#c2387e", "#e884b5"), ("#8a8f98", "#777d86")]
 LEFT, RIGHT, TOP, BOTTOM = 62, 180, 64, 46
 
 
@@ -41,6 +42,13 @@ def _spread(wanted, step):
     return [placed[i] for i in range(len(wanted))]
 
 
+def _head(title, subtitle, width, height):
+    return [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+            f'aria-label="{_escape(title)}"><style>{_style()}</style><rect class="paper" width="{width}" height="{height}"/>',
+            f'<text class="title" x="16" y="26">{_escape(title)}</text>',
+            f'<text class="quiet" x="16" y="46">{_escape(subtitle)}</text>']
+
+
 def lines(title, subtitle, x_name, xs, series, width=720, height=400):
     """xs: values along x, evenly spaced; series: [(name, [y or None for each x], index into COLORS)], y on a logarithmic
     axis.  The same thing keeps its colour from chart to chart."""
@@ -52,10 +60,7 @@ def lines(title, subtitle, x_name, xs, series, width=720, height=400):
     def at(i, y):
         return (LEFT + inner_w * (i / max(len(xs) - 1, 1)), TOP + inner_h * (1 - math.log10(y / ticks[0]) / span))
 
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-           f'aria-label="{_escape(title)}"><style>{_style()}</style><rect class="paper" width="{width}" height="{height}"/>',
-           f'<text class="title" x="16" y="26">{_escape(title)}</text>',
-           f'<text class="quiet" x="16" y="46">{_escape(subtitle)}</text>']
+    out = _head(title, subtitle, width, height)
     for tick in ticks:
         y = at(0, tick)[1]
         out.append(f'<line class="grid" x1="{LEFT}" x2="{LEFT + inner_w}" y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -74,4 +79,23 @@ def lines(title, subtitle, x_name, xs, series, width=720, height=400):
     for ((x, _), name, last, n), y in zip(ends, _spread([end[0][1] for end in ends], 17)):
         out.append(f'<circle class="c{n}" cx="{x + 14:.1f}" cy="{y:.1f}" r="4"/>'
                    f'<text class="label" x="{x + 22:.1f}" y="{y + 4:.1f}">{_escape(name)} {number(last)}</text>')
+    return "\n".join(out) + "\n</svg>\n"
+
+
+def shares(title, subtitle, parts, rows, width=720):
+    """One bar for each of rows [(name, [amount of each part])], all of the same length, divided among the parts."""
+    legend_rows = (len(parts) + 3) // 4
+    top, high, gap = TOP + 22 * legend_rows, 30, 24
+    height = top + len(rows) * (high + gap) + 8
+    out = _head(title, subtitle, width, height)
+    for i, part in enumerate(parts):
+        x, y = 16 + i % 4 * (width - 32) // 4, TOP + 8 + i // 4 * 22
+        out.append(f'<rect class="c{i}" x="{x}" y="{y - 10}" width="12" height="12"/><text x="{x + 18}" y="{y + 1}">{_escape(part)}</text>')
+    for n, (name, amounts) in enumerate(rows):
+        x, y, whole = 16.0, top + n * (high + gap), sum(amounts) or 1
+        out.append(f'<text x="16" y="{y + 12}">{_escape(name)}</text>')
+        for i, amount in enumerate(amounts):
+            wide = (width - 32) * amount / whole
+            out.append(f'<rect class="c{i}" x="{x:.1f}" y="{y + 18}" width="{wide:.1f}" height="{high - 12}"/>')
+            x += wide
     return "\n".join(out) + "\n</svg>\n"

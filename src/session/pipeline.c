@@ -594,6 +594,7 @@ int session_run_pipeline(const struct session_pipeline *pipeline)
 	if (r == 0)
 		r = start(&run);
 	if (r == 0) {
+		session_stats_begin(&run.stats);
 		r = driver_run(run.driver, &outcome);
 		if (r < 0)
 			diag_errno(&session->diag, "stream", NULL, -r, "The event loop failed");

@@ -5,6 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+/* All threads of this process; workers are not in it. */
+static int64_t own_cpu_us(void)
+{
+	struct rusage usage = { 0 };
+
+	(void)getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) + usage.ru_utime.tv_usec +
+	       usage.ru_stime.tv_usec;
+}
+
+void session_stats_begin(struct session_stats *stats)
+{
+	stats->before_us = own_cpu_us();
+}
 
 void session_stats_add(struct session_stats *stats, const struct driver_job *job, const struct wire_result *result,
 		       int64_t elapsed_us)
@@ -42,6 +58,7 @@ void session_stats_report(const struct session_stats *stats, struct session *ses
 	int64_t wall_us = driver_elapsed_us(driver);
 	struct session_worker_stats sum = { 0 };
 	_cleanup_buf_ struct buf out = BUF_INIT;
+	int64_t cpu_us = own_cpu_us();
 	char name[24];
 
 	buf_adds(&out, "worker     jobs    commands     the rest    dispatch         idle\n");
@@ -61,6 +78,9 @@ void session_stats_report(const struct session_stats *stats, struct session *ses
 	buf_printf(&out, "%" PRIu64 " processes forked in %.1f ms, %" PRIu64 " jobs dispatched, %" PRIu64 " + %" PRIu64
 		   " bytes of messages, %.2f s in all\n", pool->spawned, (double)pool->fork_us / 1e3, pool->dispatched,
 		   pool->bytes_sent, pool->bytes_received, (double)wall_us / 1e6);
+	/* Inline, the jobs' own work is in it too. */
+	buf_printf(&out, "%.3f s of processor time in this process, of that %.3f s while jobs ran\n", (double)cpu_us / 1e6,
+		   (double)(cpu_us - stats->before_us) / 1e6);
 	session_say(session, SESSION_MESSAGE_INFO, "Where the time went", buf_text(&out));
 }
 

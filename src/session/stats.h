@@ -14,7 +14,11 @@ struct session_worker_stats {
 struct session_stats {
 	struct session_worker_stats *workers; /* by slot */
 	size_t count, cap;
+	int64_t before_us; /* of this process's processor time when jobs began */
 };
+
+/* Jobs begin now. */
+void session_stats_begin(struct session_stats *stats);
 
 /* A job ended; result NULL if its worker died. */
 void session_stats_add(struct session_stats *stats, const struct driver_job *job, const struct wire_result *result,
