@@ -42,8 +42,8 @@ def log(text):
 class Cell:
     """One program with so many jobs: argv(jobs) prints a line of JSON with us_per_job."""
 
-    def __init__(self, argv, probe, most):
-        self.argv, self.jobs, self.most, self.best, self.failed = argv, probe, most, None, None
+    def __init__(self, argv, probe, most, multiple=1):
+        self.argv, self.jobs, self.most, self.multiple, self.best = argv, probe, most, multiple, None
 
     def run(self):
         done = subprocess.run([str(word) for word in self.argv(self.jobs)], capture_output=True, text=True, check=False)
@@ -61,8 +61,8 @@ class Table:
     def __init__(self, seconds, rounds):
         self.seconds, self.rounds, self.cells = seconds, rounds, {}
 
-    def add(self, key, argv, probe=200, most=1000000):
-        self.cells[key] = Cell(argv, min(probe, most), most)
+    def add(self, key, argv, probe=200, most=1000000, multiple=1):
+        self.cells[key] = Cell(argv, min(probe, most), most, multiple)
 
     def measure(self):
         """{key: the best result}.  First a probe each, then as many jobs as its share of the time allows."""
@@ -70,7 +70,7 @@ class Table:
         for cell in self.cells.values():
             per_job = cell.run()["us_per_job"] / 1e6
             each = min(self.seconds / len(self.cells) / self.rounds, CELL_MOST)
-            cell.jobs = max(4, min(cell.most, int(each / per_job)))
+            cell.jobs = max(4, min(cell.most, int(each / per_job)) // cell.multiple * cell.multiple, 2 * cell.multiple)
             if cell.jobs > cell.best["jobs"]:
                 cell.best = None  # a short run pays for the start of everything
         for number in range(self.rounds):
@@ -101,6 +101,11 @@ class Bench:
     def ways(self, dispatch="credit", state="none", workers=1, window=1, records=10, sleep=0, extra=()):
         return lambda jobs: [self.program("bench_ways"), "--dispatch", dispatch, "--state", state, "--workers", workers,
                              "--window", window, "--records", records, "--sleep", sleep, "--jobs", jobs, *extra]
+
+    def pinned(self, argv):
+        """All processes on one processor: what they take together, without what the kernel does to wake another one up."""
+        head = ["taskset", "-c", min(os.sched_getaffinity(0))] if shutil.which("taskset") else []
+        return lambda jobs: head + argv(jobs)
 
     def lines(self, name, *args):
         out = subprocess.run([self.program(name), *map(str, args)], capture_output=True, text=True, check=True).stdout
@@ -134,6 +139,14 @@ def windows(bench):
     return table.measure()
 
 
+def pinned(bench):
+    table = bench.table(40)
+    for count, window in [(count, 1) for count in WORKERS] + [(1, window) for window in WINDOWS[1:]]:
+        for mode in ["socket", "pool"]:
+            table.add((mode, count, window), bench.pinned(bench.pool(mode, count, window=window)), 2000)
+    return table.measure()
+
+
 def lengths(bench):
     """Jobs that take time: how much of it is lost."""
     table = bench.table(130)
@@ -141,7 +154,7 @@ def lengths(bench):
         for count in [1, 4, 16]:
             for mode in MODES if count == 1 else MODES[:2]:
                 table.add((mode, count, sleep), bench.pool(mode, count, 100, sleep), 4 * count,
-                          most=100 * count if sleep > 10000 else 1000000)
+                          most=100 * count if sleep > 10000 else 1000000, multiple=count)
     return table.measure()
 
 
@@ -168,9 +181,10 @@ def states(bench, typical):
     table = bench.table(110)
     for count in WORKERS:
         for way in WAYS:
-            table.add((way, count), bench.ways(state=way, workers=count, window=4, records=typical), 1000)
+            table.add((way, count), bench.pinned(bench.ways(state=way, workers=count, window=4, records=typical)), 1000)
     for records in RECORDS:
-        table.add(("carried", "records", records), bench.ways(state="carried", workers=4, window=4, records=records), 200)
+        table.add(("carried", "records", records),
+                  bench.pinned(bench.ways(state="carried", workers=4, window=4, records=records)), 200)
     return table.measure()
 
 
@@ -291,7 +305,7 @@ def typical_records(graph):
 def measure(bench, real):
     typical = typical_records(os.path.join(common.TOP, "tests", "sim", "data", "freedesktop-sdk.graph"))
     found = {"typical": typical}
-    for name, function in [("heaps", heaps), ("workers", workers), ("windows", windows), ("lengths", lengths),
+    for name, function in [("heaps", heaps), ("workers", workers), ("windows", windows), ("pinned", pinned), ("lengths", lengths),
                            ("numbers", numbers), ("states", lambda b: states(b, typical)), ("queues", queues), ("deaths", deaths),
                            ("records", records), ("schedules", schedules), ("split", split), ("tools", tools),
                            ("builds", lambda b: real_builds(b, real))]:
