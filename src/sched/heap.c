@@ -20,9 +20,9 @@ void heap_push(struct heap *heap, uint64_t key, uint32_t element)
 /* Which of the children of i goes first, if it goes before `key`; 0 if none does. */
 static uint32_t child_before(const struct heap *heap, uint32_t i, uint64_t key)
 {
-	uint32_t best = 0, end = MIN(i * 4 + 5, heap->count);
+	uint32_t best = 0, first = MIN(i * 4 + 1, heap->count), end = MIN(i * 4 + 5, heap->count);
 
-	for (uint32_t child = i * 4 + 1; child < end; child++) {
+	for (uint32_t child = first; child != end; child++) {
 		if (heap->entries[child].key < key) {
 			best = child;
 			key = heap->entries[child].key;

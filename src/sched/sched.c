@@ -225,8 +225,7 @@ void sched_set_limit(struct sched *s, enum sched_resource r, uint32_t limit)
 	if (limit && (!s->limits[r] || limit < s->limits[r]))
 		jobs_unclaim_all(s); /* claims that are not in use yet do not outlive the limit they were made under */
 	s->limits[r] = limit;
-	if (r == SCHED_SUBPROCESS)
-		workers_trim(s);
+	workers_trim(s);
 }
 
 void sched_set_on_error(struct sched *s, enum sched_on_error on_error)

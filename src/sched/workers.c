@@ -129,7 +129,6 @@ static int leave(struct sched *s, uint32_t w, struct job *job)
 	struct worker *worker = &s->workers[w];
 
 	unlink_job(s, worker, job);
-	job->worker = SCHED_NONE;
 	if (!worker->count) {
 		s->busy--;
 		resource_leave(s, SCHED_SUBPROCESS);

@@ -218,14 +218,12 @@ bool state_record_check(const struct state *state, const char *bytes, size_t siz
 	const struct kind *kind;
 	uint32_t payload_bytes;
 
-	if (size_bytes < STATE_RECORD_HEAD)
+	if (size_bytes < STATE_RECORD_LEAST)
 		return false;
 	memcpy(ret, bytes, sizeof(*ret));
-	if (ret->length < STATE_RECORD_HEAD || ret->length > MIN(size_bytes, (size_t)STATE_RECORD_MAX) || ret->length % 8)
+	if (ret->length < STATE_RECORD_LEAST || ret->length > MIN(size_bytes, (size_t)STATE_RECORD_MAX) || ret->length % 8)
 		return false;
-	if (ret->type == 0 || ret->type >= STATE_TYPE_END || ret->element >= state->element_count)
-		return false;
-	if (ret->padding > 7 || ret->padding > ret->length - STATE_RECORD_HEAD)
+	if (ret->type == 0 || ret->type >= STATE_TYPE_END || ret->element >= state->element_count || ret->padding > 7)
 		return false;
 	kind = &kinds[ret->type];
 	payload_bytes = ret->length - STATE_RECORD_HEAD - ret->padding;
@@ -284,8 +282,7 @@ static int change_add(struct state_changes *changes, uint32_t element, enum stat
 		return -E2BIG;
 	buf_add(&changes->bytes, &record, sizeof(record));
 	buf_add(&changes->bytes, payload, payload_bytes);
-	if (more_bytes > 0)
-		buf_add(&changes->bytes, more, more_bytes);
+	buf_add(&changes->bytes, more, more_bytes);
 	buf_add(&changes->bytes, zeros, record.padding);
 	changes->count++;
 	return 0;

@@ -26,7 +26,7 @@
  * Journal format (docs/formats/journal.md), native byte order, 8-aligned:
  *   header  64 bytes: u64 magic, u64 head (position after the last record; written with release order after the record),
  *           the rest zero.  Position 64 is the first record.
- *   record  u32 length (whole record, multiple of 8, 16 .. STATE_RECORD_MAX), u16 type, u16 payload padding (0..7),
+ *   record  u32 length (whole record, multiple of 8, 24 .. STATE_RECORD_MAX), u16 type, u16 payload padding (0..7),
  *           u32 element, u32 origin; then the payload (length - 16 - padding bytes), zero padding.
  * origin is the incarnation number of the worker whose job made the change; 0 is the parent.  Incarnations are never used
  * twice in a session, because a re-forked worker holds what the parent held at the fork, not what its predecessor sent.

@@ -8,7 +8,7 @@
 #include "state/state.h"
 
 #define STATE_MAGIC UINT64_C(0x6d72616365310a00)
-enum { STATE_HEADER_BYTES = 64, STATE_RECORD_HEAD = 16 };
+enum { STATE_HEADER_BYTES = 64, STATE_RECORD_HEAD = 16, STATE_RECORD_LEAST = 24 };
 
 enum state_type {
 	STATE_WEAK_KEY = 1,
