@@ -189,9 +189,11 @@ static void feed(struct pool *pool, uint32_t number)
 /* From now on silence is noticed. */
 static void watch(struct pool *pool)
 {
-	if (!pool->ping_timer.loop && pool->process_count > 0)
-		loop_timer_set(pool->config.loop, &pool->ping_timer, now_us(pool) + pool->config.ping_after_us,
-			       on_ping_timer, pool);
+	if (pool->ping_timer.loop || pool->process_count == 0)
+		return;
+	pool->looked_us = now_us(pool);
+	loop_timer_set(pool->config.loop, &pool->ping_timer, now_us(pool) + pool->config.ping_after_us, on_ping_timer,
+		       pool);
 }
 
 static void start_forked(struct pool *pool, uint32_t number, struct pool_job *job)
@@ -537,28 +539,27 @@ void pool_kill(struct pool *pool)
 
 /* --- liveness --- */
 
-static void check_alive(struct pool *pool, struct process *process)
+/* passed_us: since the last look at it, as far as it counts. */
+static void check_alive(struct pool *pool, struct process *process, int64_t passed_us)
 {
 	struct wire_any any = { .type = WIRE_PING };
 	bool busy = process->slot != POOL_NO_SLOT && pool->slots[process->slot].queue.count > 0;
 
 	if (process->state == PROCESS_KILLED || process->closed)
 		return;
-	if (process->state == PROCESS_QUITTING) {
-		/* Cancelled ones have a timer of their own; retired ones have the time of a ping. */
-		if (!busy && now_us(pool) - MAX(process->pinged_us, process->heard_us) > pool->config.ping_deadline_us)
+	/* Cancelled ones have a timer of their own; retired ones have the time of a ping. */
+	if (process->state == PROCESS_QUITTING ? !busy : process->ping != 0) {
+		process->silent_us += passed_us;
+		if (process->silent_us > pool->config.ping_deadline_us)
 			process_kill(process, POOL_SILENT, NULL);
 		return;
 	}
-	if (process->ping != 0) {
-		if (now_us(pool) - MAX(process->pinged_us, process->heard_us) > pool->config.ping_deadline_us)
-			process_kill(process, POOL_SILENT, NULL);
+	if (process->state == PROCESS_QUITTING)
 		return;
-	}
 	if (!busy || now_us(pool) - process->heard_us < pool->config.ping_after_us)
 		return;
 	any.number.number = process->ping = ++pool->pings;
-	process->pinged_us = now_us(pool);
+	process->silent_us = 0;
 	pool->stats.pings++;
 	process_send(process, &any);
 }
@@ -566,14 +567,17 @@ static void check_alive(struct pool *pool, struct process *process)
 static void on_ping_timer(struct loop_timer *timer, void *data)
 {
 	struct pool *pool = data;
+	int64_t step_us = MIN(pool->config.ping_after_us, pool->config.ping_deadline_us) / 2 + 1;
+	/* Nobody was silent while we did not listen: if we were stopped, or the machine, for minutes, that counts as no
+	 * more than a little lateness, and answers that have come meanwhile are read before the next look. */
+	int64_t passed_us = MIN(now_us(pool) - pool->looked_us, 2 * step_us);
 
+	pool->looked_us = now_us(pool);
 	if (!pool->suspended)
 		for (struct process *process = pool->processes.next; process != &pool->processes; process = process->next)
-			check_alive(pool, process);
+			check_alive(pool, process, passed_us);
 	if (pool->process_count > 0)
-		loop_timer_set(pool->config.loop, timer,
-			       now_us(pool) + MIN(pool->config.ping_after_us, pool->config.ping_deadline_us) / 2 + 1,
-			       on_ping_timer, pool);
+		loop_timer_set(pool->config.loop, timer, now_us(pool) + step_us, on_ping_timer, pool);
 }
 
 /* --- stopping and going on --- */
@@ -611,7 +615,7 @@ void pool_resume(struct pool *pool)
 		defer(pool); /* a job may have been put off meanwhile */
 	for (struct process *process = pool->processes.next; process != &pool->processes; process = process->next) {
 		process->heard_us = util_now_us();
-		process->pinged_us = process->heard_us;
+		process->silent_us = 0;
 	}
 }
 

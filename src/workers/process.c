@@ -177,7 +177,7 @@ void process_quit(struct process *process)
 	process->end = POOL_RETIRED;
 	process_send(process, &any);
 	/* A worker that does not go will be found by its silence. */
-	process->pinged_us = loop_now_us(process->pool->config.loop);
+	process->silent_us = 0;
 }
 
 /* --- hearing --- */
@@ -194,6 +194,7 @@ static bool read_one(struct process *process)
 		return false;
 	if (r == 1) {
 		process->heard_us = loop_now_us(pool->config.loop);
+		process->silent_us = 0;
 		pool->stats.bytes_received += wire_size(pool->inbox);
 		if (process->state != PROCESS_KILLED)
 			pool_received(process, &any);

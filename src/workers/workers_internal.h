@@ -90,7 +90,7 @@ struct process {
 	struct loop_timer timer; /* cancel, terminate; or the time a closed socket has to become a death */
 	int64_t heard_us;
 	uint64_t ping; /* number of an unanswered ping, 0: none */
-	int64_t pinged_us;
+	int64_t silent_us; /* since the ping, or since it was told to leave: time in which we listened and it said nothing */
 };
 #define POOL_NO_SLOT UINT32_MAX
 
@@ -111,6 +111,7 @@ struct pool {
 	uint64_t pings;
 	bool dead, suspended;
 	struct loop_timer ping_timer;
+	int64_t looked_us; /* when silence was looked at last */
 	struct loop_timer orphan_timer;
 	bool orphans;
 	uint32_t orphan_rounds;
