@@ -15,6 +15,7 @@
 #define JOBS_JOBS_H
 
 #include "artifacts/artifacts.h"
+#include "base/map.h"
 #include "elements/elements.h"
 #include "project/project.h"
 #include "workers/worker.h"
@@ -26,7 +27,8 @@ extern const struct worker_type jobs_types[JOBS_TYPES];
 enum jobs_flags {
 	JOBS_RETRY_FAILED = 1,  /* build: build again what failed before, instead of failing again at once */
 	JOBS_FETCH_ORIGINAL = 2, /* fetch: the original files too, not only the staged tree */
-	JOBS_JOBSERVER = 4       /* build: its make may take more tokens than the job itself */
+	JOBS_JOBSERVER = 4,      /* build: its make may take more tokens than the job itself */
+	JOBS_JOBSERVER_FIFO = 8  /* with that: by way of a named pipe */
 };
 
 /* The last build of an element with an open workspace. */
@@ -45,6 +47,7 @@ struct jobs_context {
 	const char *logdir;      /* absolute */
 	const char *sourcedir;   /* absolute */
 	const char *tmpdir;      /* absolute; scratch of source kinds */
+	const char *fifo_prefix; /* absolute; named pipes are this and the job's id */
 	uint32_t key_length;     /* of keys in log files */
 	uint32_t network_retries; /* so often is a job tried again after a failure that may pass */
 	enum elements_buildtrees buildtrees;
@@ -52,13 +55,27 @@ struct jobs_context {
 	uint32_t last_build_count;
 };
 
+/* Programs that an element may build with, as far as jobservers are concerned.  FIFO: ask one that is a named pipe. */
+enum jobs_program { JOBS_MAKE_OLD = 1, JOBS_MAKE_FIFO = 2, JOBS_NINJA_OLD = 4, JOBS_NINJA_FIFO = 8 };
+/* What was found, by digest; zeroed: nothing yet. */
+struct jobs_programs {
+	struct strmap trees, files;
+	struct arena arena;
+};
+/* Bits of enum jobs_program: in a tree; in all that is staged for an element, whose dependencies are built. */
+uint32_t jobs_programs_in(struct jobs_programs *programs, struct cas *cas, const struct digest *tree);
+uint32_t jobs_programs_of(struct jobs_programs *programs, struct cas *cas, const struct graph *graph, const struct state *state,
+			  uint32_t element);
+void jobs_programs_release(struct jobs_programs *programs);
+
 /* How parallel an element's commands are by themselves, found by reading them. */
 struct jobs_parallelism {
 	uint32_t tokens; /* of the budget of compilers it needs before it begins: 1, or as many processes as it starts anyhow */
-	uint32_t most;   /* that it can use: its -jN, where make asks for tokens; else as before */
+	uint32_t most;   /* that it can use: its -jN, where make or ninja ask for tokens; else as before */
+	bool fifo;       /* if they ask: a named pipe */
 };
-/* cpus: what tools without a number take. */
-void jobs_parallelism(const struct graph_element *element, uint32_t cpus, struct jobs_parallelism *ret);
+/* cpus: what tools without a number take.  programs: bits of enum jobs_program. */
+void jobs_parallelism(const struct graph_element *element, uint32_t cpus, uint32_t programs, struct jobs_parallelism *ret);
 
 /* What state keeps of an artifact's record. */
 void jobs_artifact_state(struct state_artifact *ret, const struct artifact *artifact);

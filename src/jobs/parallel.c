@@ -2,8 +2,9 @@
  *
  * make takes its -j from MAKEFLAGS and asks a jobserver for each job beyond the first.  What is told a number by itself
  * (`ninja -j4`, `make $JOBS`), or takes as many as there are processors (ninja, cargo), cannot be held back once it runs:
- * ninja asks no jobserver before 1.13, and then none that is a pipe.  A make that is told -j on its command line leaves the
- * jobserver, with a warning.
+ * ninja asks no jobserver before 1.13, and then one that is a named pipe, if MAKEFLAGS tells of it; a make before 4.4 cannot read
+ * that, so where there is one nobody is given a named pipe.  A make that is told -j on its command line leaves the jobserver,
+ * with a warning; ninja does so too.
  */
 #include "jobs/jobs_internal.h"
 
@@ -83,25 +84,26 @@ static uint32_t told_jobs(const struct graph_element *element, const char *text)
 	return jobs;
 }
 
-/* Takes all processors if it is told nothing. */
-static bool takes_all(const char *text)
+/* Takes all processors if it is told nothing, and asks nobody. */
+static bool takes_all(const char *text, bool ninja_asks)
 {
-	static const char *const tools[] = { "ninja", "samu", "bmake", "pmake", "cargo", "meson compile", "bazel", "go build", "nproc" };
+	static const char *const tools[] = { "samu", "bmake", "pmake", "cargo", "meson compile", "bazel", "go build", "nproc" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(tools); i++)
 		if (has_word(text, tools[i], false))
 			return true;
-	return false;
+	return !ninja_asks && has_word(text, "ninja", false);
 }
 
-static uint32_t most_jobs(const struct graph_element *element, const struct kinds_strings *commands, uint32_t cpus)
+static uint32_t most_jobs(const struct graph_element *element, const struct kinds_strings *commands, uint32_t cpus,
+			  bool ninja_asks)
 {
 	uint32_t most = 1;
 
 	for (uint32_t i = 0; i < commands->count; i++) {
 		uint32_t told = told_jobs(element, commands->items[i]);
 
-		if (!told && takes_all(commands->items[i]))
+		if (!told && takes_all(commands->items[i], ninja_asks))
 			told = MAX(cpus, element->max_jobs);
 		most = MAX(most, told);
 	}
@@ -124,14 +126,17 @@ static uint32_t make_jobs(const struct graph_element *element)
 	return jobs;
 }
 
-void jobs_parallelism(const struct graph_element *element, uint32_t cpus, struct jobs_parallelism *ret)
+void jobs_parallelism(const struct graph_element *element, uint32_t cpus, uint32_t programs, struct jobs_parallelism *ret)
 {
-	*ret = (struct jobs_parallelism){ 1, 1 };
+	bool fifo = !(programs & JOBS_MAKE_OLD) && programs & (JOBS_MAKE_FIFO | JOBS_NINJA_FIFO);
+	bool ninja_asks = fifo && !(programs & JOBS_NINJA_OLD) && programs & JOBS_NINJA_FIFO && make_jobs(element) > 1;
+
+	*ret = (struct jobs_parallelism){ 1, 1, fifo };
 	if (kinds_is_build(element)) {
 		const struct kinds_build *config = element->config;
 
 		for (int step = 0; step < KINDS_STEPS; step++)
-			ret->tokens = MAX(ret->tokens, most_jobs(element, &config->commands[step], cpus));
+			ret->tokens = MAX(ret->tokens, most_jobs(element, &config->commands[step], cpus, ninja_asks));
 	}
 	ret->most = ret->tokens > 1 ? ret->tokens : make_jobs(element);
 }

@@ -2,12 +2,14 @@
  * takes more from the same pipe while they run.
  *
  * The pipe is the parent's.  It is opened by way of /proc, so that file descriptions are not shared: whether reading waits is
- * a property of the description, and make (from 4.3 on) changes it for its own.
+ * a property of the description, and make (from 4.3 on) changes it for its own.  A named one the sandbox shows as a file, which
+ * make opens by itself.
  */
 #include "jobs/jobs_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -49,6 +51,18 @@ static int take_all(struct worker_job *job, int fd)
 	return 0;
 }
 
+static void set_pipe(struct jobs_tokens *tokens, struct worker_job *job)
+{
+	const struct jobs_context *context = job->context;
+
+	if (job->flags & JOBS_JOBSERVER_FIFO) {
+		tokens->pipe.fifo = arena_printf(job->arena, "%s%" PRIu64, context->fifo_prefix, job->id);
+		return;
+	}
+	tokens->pipe.read_fd = open_high(job, job->pipe_read, O_RDONLY);
+	tokens->pipe.write_fd = open_high(job, job->pipe_write, O_WRONLY);
+}
+
 int jobs_tokens_take(struct jobs_tokens *tokens, struct worker_job *job, const struct sandbox_jobserver **ret)
 {
 	int fd, r;
@@ -64,10 +78,10 @@ int jobs_tokens_take(struct jobs_tokens *tokens, struct worker_job *job, const s
 		close_fd(fd);
 		if (r == -ECANCELED)
 			return r;
-		tokens->pipe.read_fd = r < 0 ? -1 : open_high(job, job->pipe_read, O_RDONLY);
-		tokens->pipe.write_fd = r < 0 ? -1 : open_high(job, job->pipe_write, O_WRONLY);
+		if (r == 0)
+			set_pipe(tokens, job);
 	}
-	if (job->flags & JOBS_JOBSERVER && tokens->pipe.read_fd > 0 && tokens->pipe.write_fd > 0)
+	if (job->flags & JOBS_JOBSERVER && (tokens->pipe.fifo || (tokens->pipe.read_fd > 0 && tokens->pipe.write_fd > 0)))
 		*ret = &tokens->pipe;
 	return 0;
 }

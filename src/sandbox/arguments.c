@@ -168,6 +168,8 @@ static void option_args(const struct sandbox *sandbox, const struct sandbox_batc
 	} else {
 		arg(args, "--dev");
 		arg(args, "/dev");
+		if (batch->jobserver && batch->jobserver->fifo)
+			arg3(args, "--bind", batch->jobserver->fifo, SANDBOX_FIFO);
 	}
 	arg(args, "--chdir");
 	arg(args, first->cwd);

@@ -45,7 +45,10 @@ bool sandbox_makeflags(struct buf *out, const char *value, const struct sandbox_
 
 		if (parallel && strtoul(word + 2, NULL, 10) > 1) {
 			buf_add(out, value, (size_t)(word + len - value));
-			buf_printf(out, " --jobserver-auth=%d,%d%s", jobserver->read_fd, jobserver->write_fd, word + len);
+			if (jobserver->fifo)
+				buf_printf(out, " --jobserver-auth=fifo:" SANDBOX_FIFO "%s", word + len);
+			else
+				buf_printf(out, " --jobserver-auth=%d,%d%s", jobserver->read_fd, jobserver->write_fd, word + len);
 			return true;
 		}
 		word += len + strspn(word + len, " ");

@@ -107,12 +107,15 @@ struct sandbox_shell {
 	uint32_t mount_count;
 };
 
-/* The two ends of a pipe with tokens, one byte each, for make (its jobserver, in the form all versions from 4.2 on know).
- * Inherited through bubblewrap; MAKEFLAGS names them if the command's environment has a -jN in it, and stays as it is if
- * not.  Nothing of this is seen outside of the running batch. */
+/* A pipe with tokens, one byte each, for make (its jobserver): the two ends, in the form all versions from 4.2 on know,
+ * inherited through bubblewrap; or a named pipe, which make from 4.4 and ninja from 1.13 on open themselves.  MAKEFLAGS tells
+ * of it if the command's environment has a -jN in it, and stays as it is if not.  Nothing of this is seen outside of the
+ * running batch. */
 struct sandbox_jobserver {
-	int read_fd, write_fd; /* close-on-exec here; above 9, so that no shell can meet them */
+	int read_fd, write_fd; /* close-on-exec here; above 9, so that no shell can meet them; unused with fifo */
+	const char *fifo;      /* absolute path on the host, or NULL; shown as SANDBOX_FIFO */
 };
+#define SANDBOX_FIFO "/dev/millrace-jobserver"
 
 struct sandbox_batch {
 	const struct sandbox_jobserver *jobserver; /* NULL: none; must live until the batch has been started */

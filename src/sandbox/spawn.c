@@ -43,8 +43,9 @@ static void set_descriptors(const struct sandbox_spawn *spawn)
 	syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (fcntl(spawn->args_fd, F_SETFD, 0) < 0 || fcntl(spawn->status_fd, F_SETFD, 0) < 0)
 		fail(spawn->status_fd, "descriptors", errno);
-	if (spawn->jobserver && (fcntl(spawn->jobserver->read_fd, F_SETFD, 0) < 0 ||
-				 fcntl(spawn->jobserver->write_fd, F_SETFD, 0) < 0))
+	if (spawn->jobserver && !spawn->jobserver->fifo &&
+	    (fcntl(spawn->jobserver->read_fd, F_SETFD, 0) < 0 ||
+	     fcntl(spawn->jobserver->write_fd, F_SETFD, 0) < 0))
 		fail(spawn->status_fd, "descriptors", errno);
 }
 

@@ -357,7 +357,7 @@ static void test_makeflags(void **state)
 		{ "  -j2", "  -j2 --jobserver-auth=100,101" },
 		{ "-j1", NULL }, { "-j", NULL }, { "", NULL }, { "V=1", NULL }, { "-j4x", NULL }, { "-k -- X=-j4 -j4", NULL },
 	};
-	const struct sandbox_jobserver jobserver = { 100, 101 };
+	const struct sandbox_jobserver jobserver = { 100, 101, NULL }, fifo = { -1, -1, "/x/y" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -365,6 +365,9 @@ static void test_makeflags(void **state)
 
 		assert_int_equal(sandbox_makeflags(&out, cases[i].value, &jobserver), cases[i].expected != NULL);
 		assert_string_equal(buf_text(&out), cases[i].expected ? cases[i].expected : "");
+		buf_clear(&out);
+		assert_int_equal(sandbox_makeflags(&out, cases[i].value, &fifo), cases[i].expected != NULL);
+		assert_int_equal(strstr(buf_text(&out), " --jobserver-auth=fifo:/dev/millrace-jobserver") != NULL, cases[i].expected != NULL);
 	}
 }
 

@@ -292,13 +292,14 @@ static void do_spawn(struct driver *driver, const struct sched_command *command)
 static void add_tokens(struct driver *driver, const struct driver_job *job, struct wire_dispatch *dispatch)
 {
 	const struct driver_events *events = driver->config.events;
+	struct driver_tokens tokens = { 0 };
 	struct jobserver_pipe tube;
-	uint32_t most = 0, want;
 
-	if (!driver->jobserver || job->queue != SCHED_BUILD || !events->tokens)
+	if (!driver->jobserver || job->queue != SCHED_BUILD || !events->tokens ||
+	    !events->tokens(driver->config.data, job, &tokens))
 		return;
-	want = events->tokens(driver->config.data, job, &most);
-	if (want == 0 || jobserver_join(driver->jobserver, job->slot, want, most, &tube) < 0)
+	if (jobserver_join(driver->jobserver, job->slot,
+			   &(struct jobserver_build){ tokens.want, tokens.most, tokens.fifo ? job->id : 0 }, &tube) < 0)
 		return;
 	dispatch->tokens = tube.tokens;
 	dispatch->pipe_read = tube.read_fd;
@@ -543,7 +544,7 @@ int driver_new(struct driver **ret, const struct driver_config *config)
 	}
 	driver->held = xcalloc(config->sched.max_workers, sizeof(*driver->held));
 	if (config->tokens)
-		driver->jobserver = jobserver_new(driver->loop, config->tokens, config->sched.max_workers);
+		driver->jobserver = jobserver_new(driver->loop, config->tokens, config->sched.max_workers, config->fifo_prefix);
 	driver->sched = sched_new(&config->sched, config->plan);
 	driver->pool = make_pool(driver);
 	*ret = driver;

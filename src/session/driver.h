@@ -49,13 +49,18 @@ enum driver_end { /* what became of a job */
 
 enum driver_answer { DRIVER_CONTINUE, DRIVER_QUIT, DRIVER_TERMINATE };
 
+struct driver_tokens {
+	uint32_t want, most;
+	bool fifo;
+};
+
 /* Every member is set but those that may be NULL.  Texts and structs are valid during the call. */
 struct driver_events {
 	/* Flags of the job about to be dispatched (wire_dispatch.flags).  May be NULL: 0. */
 	uint32_t (*flags)(void *data, const struct driver_job *job);
-	/* Of the budget of compilers: how many tokens the build about to be dispatched needs before it runs commands, and, in
-	 * *ret_most, how many it can use.  0: it is none of the budget's.  May be NULL: 0. */
-	uint32_t (*tokens)(void *data, const struct driver_job *job, uint32_t *ret_most);
+	/* Of the budget of compilers: what the build about to be dispatched needs before it runs commands, can use, and whether by
+	 * way of a named pipe.  false: it is none of the budget's.  May be NULL. */
+	bool (*tokens)(void *data, const struct driver_job *job, struct driver_tokens *ret);
 	/* Dispatched to a worker. */
 	void (*started)(void *data, const struct driver_job *job);
 	/* elapsed_us leaves out the time in which everything was stopped. */
@@ -89,6 +94,7 @@ struct driver_config {
 	void *data;
 	bool interactive;
 	uint32_t tokens;            /* the budget of compilers for all builds together (jobserver.h); 0: none */
+	const char *fifo_prefix;    /* of its named pipes, each with a job's id behind it; must outlive the driver; NULL: none */
 	int64_t tick_us;            /* 0: no ticks */
 	int64_t retry_delay_us;     /* before a second attempt, then doubled each time; 0: 250 ms */
 	int64_t ping_deadline_us;   /* see pool.h; 0: its default */

@@ -3,17 +3,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "sched/budget.h"
 
-enum { LOOK_US = 20000, WRITE_MAX = 4096 };
+enum { LOOK_US = 20000, WRITE_MAX = 4096, FIFO_OLD_S = 24 * 3600 };
 
 struct tube {
 	int read_fd, write_fd; /* non-blocking; -1: nothing runs in this slot */
+	char *fifo;            /* its name in the file system, or NULL */
 	struct loop_fd handle; /* while tokens are caught */
 	struct jobserver *server;
 };
@@ -23,7 +28,9 @@ struct jobserver {
 	struct budget *budget;
 	struct tube *tubes;
 	uint32_t tokens, count, used; /* used: tubes that are open */
+	const char *fifo_prefix;
 	struct loop_timer timer;
+	bool fifos_ready;
 };
 
 static void settle(struct jobserver *server);
@@ -33,13 +40,64 @@ static uint32_t slot_of(const struct tube *tube)
 	return (uint32_t)(tube - tube->server->tubes);
 }
 
-struct jobserver *jobserver_new(struct loop *loop, uint32_t tokens, uint32_t builds)
+/* --- named pipes --- */
+
+static int remove_if_old(void *data, int dirfd, const char *name)
+{
+	const char *prefix = strrchr(data, '/') + 1, *number = strrchr(prefix, '-');
+	struct stat st;
+
+	/* Whatever process it was: the prefix ends in a number of its own. */
+	if (strncmp(name, prefix, number ? (size_t)(number - prefix) : strlen(prefix)) == 0 &&
+	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISFIFO(st.st_mode) && st.st_mtime < time(NULL) - FIFO_OLD_S)
+		(void)unlinkat(dirfd, name, 0);
+	return 0;
+}
+
+/* The directory of named pipes, without those that others have left. */
+static int prepare_fifos(struct jobserver *server)
+{
+	_cleanup_free_ char *directory = xstrndup(server->fifo_prefix, (size_t)(strrchr(server->fifo_prefix, '/') - server->fifo_prefix));
+	int r = fs_mkdir_p(AT_FDCWD, directory, 0755);
+
+	if (r == 0)
+		r = fs_each_name(AT_FDCWD, directory, remove_if_old, (void *)server->fifo_prefix);
+	return r;
+}
+
+static int open_fifo(struct jobserver *server, struct tube *tube, uint64_t number, int fds[2])
+{
+	int r = server->fifos_ready ? 0 : prepare_fifos(server);
+
+	if (r < 0)
+		return r;
+	server->fifos_ready = true;
+	tube->fifo = xasprintf("%s%" PRIu64, server->fifo_prefix, number);
+	if (mkfifo(tube->fifo, 0600) < 0)
+		return -errno;
+	fds[0] = open(tube->fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fds[1] = fds[0] < 0 ? -1 : open(tube->fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	return fds[1] < 0 ? -errno : 0;
+}
+
+static void forget_fifo(struct tube *tube)
+{
+	if (tube->fifo)
+		(void)unlink(tube->fifo);
+	util_free_p(&tube->fifo);
+	tube->fifo = NULL;
+}
+
+/* --- life --- */
+
+struct jobserver *jobserver_new(struct loop *loop, uint32_t tokens, uint32_t builds, const char *fifo_prefix)
 {
 	struct jobserver *server = xcalloc(1, sizeof(*server));
 
 	server->loop = loop;
 	server->tokens = tokens;
 	server->count = builds;
+	server->fifo_prefix = fifo_prefix;
 	server->budget = budget_new(tokens, builds);
 	server->tubes = xcalloc(builds, sizeof(*server->tubes));
 	for (uint32_t i = 0; i < builds; i++)
@@ -52,6 +110,7 @@ static void close_tube(struct tube *tube)
 	loop_fd_remove(&tube->handle);
 	tube->read_fd = close_fd(tube->read_fd);
 	tube->write_fd = close_fd(tube->write_fd);
+	forget_fifo(tube);
 }
 
 void jobserver_free(struct jobserver *server)
@@ -148,18 +207,25 @@ static void on_look(struct loop_timer *timer, void *data)
 		loop_timer_set(server->loop, timer, loop_now_us(server->loop) + LOOK_US, on_look, server);
 }
 
-int jobserver_join(struct jobserver *server, uint32_t slot, uint32_t want, uint32_t most, struct jobserver_pipe *ret)
+int jobserver_join(struct jobserver *server, uint32_t slot, const struct jobserver_build *build, struct jobserver_pipe *ret)
 {
 	struct tube *tube = &server->tubes[slot];
 	struct budget_view view;
-	int fds[2];
+	int r, fds[2] = { -1, -1 };
 
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
+	if (build->fifo && server->fifo_prefix)
+		r = open_fifo(server, tube, build->fifo, fds);
+	else
+		r = pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+	if (r < 0) {
+		close_fd(fds[0]);
+		forget_fifo(tube);
+		return r;
+	}
 	tube->read_fd = fds[0];
 	tube->write_fd = fds[1];
 	server->used++;
-	budget_join(server->budget, slot, want, most);
+	budget_join(server->budget, slot, build->want, build->most);
 	budget_view(server->budget, slot, &view);
 	*ret = (struct jobserver_pipe){ view.want, fds[0], fds[1] };
 	settle(server);

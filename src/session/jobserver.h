@@ -16,8 +16,9 @@
 
 struct jobserver;
 
-/* tokens: the budget; builds: how many there may be (worker slots). */
-struct jobserver *jobserver_new(struct loop *loop, uint32_t tokens, uint32_t builds);
+/* tokens: the budget; builds: how many there may be (worker slots); fifo_prefix: absolute path that named pipes begin with (kept, not
+ * copied), or NULL: there are none.  What sessions that were killed have left there is removed after a day. */
+struct jobserver *jobserver_new(struct loop *loop, uint32_t tokens, uint32_t builds, const char *fifo_prefix);
 /* Closes all pipes.  NULL accepted. */
 void jobserver_free(struct jobserver *server);
 /* In a forked child: closes the pipes, frees nothing. */
@@ -27,9 +28,13 @@ struct jobserver_pipe {
 	uint32_t tokens; /* to be read before commands start */
 	int read_fd, write_fd; /* the parent's */
 };
-/* A build begins in this slot: needs `want` tokens, can use `most`.  0 with *ret filled, or -errno (no pipe: it is then to
- * run without a budget). */
-int jobserver_join(struct jobserver *server, uint32_t slot, uint32_t want, uint32_t most, struct jobserver_pipe *ret);
+/* What a build that begins needs and can use. */
+struct jobserver_build {
+	uint32_t want, most;
+	uint64_t fifo; /* not 0: its pipe is a named one, with this number behind the prefix */
+};
+/* 0 with *ret filled, or -errno (no pipe: it is then to run without a budget). */
+int jobserver_join(struct jobserver *server, uint32_t slot, const struct jobserver_build *build, struct jobserver_pipe *ret);
 /* What was in this slot is over; nothing happens if nothing was. */
 void jobserver_leave(struct jobserver *server, uint32_t slot);
 

@@ -33,6 +33,8 @@ struct run {
 	struct session_stats stats;
 	uint32_t tokens;  /* the budget of compilers; 0: none */
 	uint32_t cpus;
+	struct jobs_programs programs;       /* with tokens: which makes and ninjas there are */
+	struct jobs_parallelism parallelism; /* of the build that is being dispatched */
 	bool lost;        /* a worker died, and its sandbox was left as it was */
 	bool *retried;    /* by element: a person wants the failed build to run again; allocated with the first */
 	struct session_workspaces workspaces; /* loaded if one of the elements has one */
@@ -122,18 +124,27 @@ static void settle_key(struct run *run, uint32_t element)
 	state_changes_release(&changes);
 }
 
-/* tokens 0: it runs no commands, or there is no budget.  most 1: no jobserver. */
-static struct jobs_parallelism find_parallelism(const struct run *run, const struct driver_job *job)
+/* Of the build that is about to be dispatched.  tokens 0: it runs no commands, or there is no budget.  most 1: no jobserver. */
+static void find_parallelism(struct run *run, const struct driver_job *job)
 {
-	const struct graph_element *element = &run->session->graph.elements[job->element];
-	struct jobs_parallelism ret = { 0 };
+	struct session *session = run->session;
+	const struct graph_element *element = &session->graph.elements[job->element];
 
+	run->parallelism = (struct jobs_parallelism){ 0 };
 	if (!run->tokens || !kinds_runs_commands(element))
-		return ret;
-	jobs_parallelism(element, run->cpus, &ret);
-	if (ret.tokens > 1)
-		ret.most = 1;
-	return ret;
+		return;
+	jobs_parallelism(element, run->cpus,
+			 jobs_programs_of(&run->programs, session->cas, &session->graph, session->state, job->element),
+			 &run->parallelism);
+	if (run->parallelism.tokens > 1)
+		run->parallelism.most = 1;
+}
+
+static uint32_t jobserver_flags(const struct jobs_parallelism *parallelism)
+{
+	if (parallelism->most <= 1)
+		return 0;
+	return JOBS_JOBSERVER | (parallelism->fifo ? JOBS_JOBSERVER_FIFO : 0);
 }
 
 static uint32_t on_flags(void *data, const struct driver_job *job)
@@ -143,17 +154,19 @@ static uint32_t on_flags(void *data, const struct driver_job *job)
 	settle_key(run, job->element);
 	if (job->queue != SCHED_BUILD)
 		return job->queue == SCHED_FETCH ? run->pipeline->fetch_flags : 0;
+	find_parallelism(run, job);
 	return (run->session->context.retry_failed || (run->retried && run->retried[job->element]) ? JOBS_RETRY_FAILED : 0) |
-	       (find_parallelism(run, job).most > 1 ? JOBS_JOBSERVER : 0);
+	       jobserver_flags(&run->parallelism);
 }
 
-static uint32_t on_tokens(void *data, const struct driver_job *job, uint32_t *ret_most)
+/* Right after its flags. */
+static bool on_tokens(void *data, const struct driver_job *job UNUSED, struct driver_tokens *ret)
 {
 	struct run *run = data;
-	struct jobs_parallelism parallelism = find_parallelism(run, job);
+	const struct jobs_parallelism *found = &run->parallelism;
 
-	*ret_most = parallelism.most;
-	return parallelism.tokens;
+	*ret = (struct driver_tokens){ found->tokens, found->most, jobserver_flags(found) & JOBS_JOBSERVER_FIFO };
+	return found->tokens > 0;
 }
 
 static uint32_t on_result(void *data, const struct driver_job *job, const struct wire_result *result)
@@ -485,6 +498,7 @@ static int prepare(struct run *run)
 		.logdir = session->context.logdir,
 		.sourcedir = session->context.sourcedir,
 		.tmpdir = arena_printf(&session->arena, "%s/millrace/tmp", session->context.cachedir),
+		.fifo_prefix = arena_printf(&session->arena, "%s/millrace/tmp/jobserver-%d-", session->context.cachedir, (int)getpid()),
 		.key_length = (uint32_t)session->context.key_length,
 		.network_retries = (uint32_t)MAX(session->context.network_retries, 0),
 		.buildtrees = buildtrees(&session->context),
@@ -540,6 +554,7 @@ static int start(struct run *run)
 	configure_sched(run, &config.sched);
 	run->cpus = count_cpus();
 	config.tokens = run->tokens = choose_budget(run, &config.sched);
+	config.fifo_prefix = run->context.fifo_prefix;
 	for (int q = 0; q < SCHED_QUEUES; q++)
 		config.job_types[q] = queue_info[q].job;
 	r = driver_new(&run->driver, &config);
@@ -613,6 +628,7 @@ int session_run_pipeline(const struct session_pipeline *pipeline)
 	sandbox_host_free(run.context.sandbox);
 	session->layers = NULL;
 	session_stats_release(&run.stats);
+	jobs_programs_release(&run.programs);
 	free(run.retried);
 	session_workspaces_release(&run.workspaces);
 	diag_release(&run.last);
