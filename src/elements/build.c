@@ -8,6 +8,8 @@
 
 #include "yaml/yaml.h"
 
+enum { TEXT_MAX = 16 << 20 }; /* of files that kinds read themselves */
+
 /* ---- messages ---- */
 
 void build_message(const struct elements_job *job, enum elements_message type, uint32_t element, const char *brief,
@@ -222,6 +224,26 @@ int build_put_text(struct build *build, const char *path, const char *text, size
 	return r < 0 ? r : cas_tree_put(build->tree, path, &entry);
 }
 
+int build_get_text(struct build *build, const char *path, struct buf *ret)
+{
+	struct cas_entry entry;
+	_cleanup_buf_ struct buf raw = BUF_INIT;
+	int r = cas_tree_lookup(build->tree, path, false, &entry);
+
+	if (r < 0)
+		return r;
+	if (entry.type != CAS_FILE || entry.digest.size_bytes > TEXT_MAX)
+		return entry.type == CAS_FILE ? -EFBIG : -EINVAL;
+	r = cas_get(build->job->cas, &entry.digest, &raw);
+	for (size_t i = 0; r >= 0 && i < raw.len; i++) {
+		if (raw.data[i] != '\r')
+			buf_addc(ret, raw.data[i]);
+		else if (i + 1 == raw.len || raw.data[i + 1] != '\n')
+			buf_addc(ret, '\n');
+	}
+	return r;
+}
+
 /* ---- the frame ---- */
 
 static const struct {
@@ -233,11 +255,12 @@ static const struct {
 	{ "cmake", &elements_manual },     { "collect_initial_scripts", &elements_collect_scripts },
 	{ "collect_integration", &elements_collect_integration },
 	{ "collect_manifest", &elements_collect_manifest }, { "compose", &elements_compose },
+	{ "dpkg_build", &elements_dpkg_build }, { "dpkg_deploy", &elements_dpkg_deploy },
 	{ "fastboot_bootimg", &elements_image }, { "fastboot_ext4", &elements_image }, { "filter", &elements_filter },
 	{ "flatpak_image", &elements_flatpak_image }, { "flatpak_repo", &elements_script },
 	{ "import", &elements_import },    { "make", &elements_manual },
 	{ "makemaker", &elements_manual }, { "manual", &elements_manual },      { "meson", &elements_manual },
-	{ "modulebuild", &elements_manual }, { "pip", &elements_manual },       { "pyproject", &elements_manual },
+	{ "modulebuild", &elements_manual }, { "ostree", &elements_ostree },    { "pip", &elements_manual },       { "pyproject", &elements_manual },
 	{ "qmake", &elements_manual },     { "script", &elements_script },      { "setuptools", &elements_manual },
 	{ "stack", &elements_stack }, { "tar_element", &elements_tar },
 	{ "x86image", &elements_image },

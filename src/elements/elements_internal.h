@@ -35,7 +35,8 @@ struct elements_kind {
 };
 extern const struct elements_kind elements_manual, elements_script, elements_import, elements_stack, elements_compose,
 	elements_filter, elements_image, elements_collect_integration, elements_collect_scripts,
-	elements_check_forbidden, elements_collect_manifest, elements_flatpak_image, elements_tar;
+	elements_check_forbidden, elements_collect_manifest, elements_dpkg_build, elements_dpkg_deploy,
+	 elements_flatpak_image, elements_ostree, elements_tar;
 
 struct build {
 	const struct elements_job *job;
@@ -102,6 +103,18 @@ void build_command(struct build *build, struct sandbox_batch *batch, const char 
 const struct digest *build_sources(struct build *build);
 /* The peer's run_cleanup_commands. */
 void build_clean(struct build *build, struct sandbox_batch *batch);
+
+/* The text of the regular file at path, its line ends as Python's text mode has them.  -ENOENT. */
+int build_get_text(struct build *build, const char *path, struct buf *ret);
+
+/* Pieces of the manual family and of scripts, for kinds that change what they run. */
+int manual_configure(struct build *build, struct diag *diag);
+int manual_stage(struct build *build, struct diag *diag);
+int manual_run(struct build *build, const struct kinds_strings commands[KINDS_STEPS], bool clean, struct diag *diag);
+int script_configure_image(struct build *build, struct diag *diag);
+int script_stage(struct build *build, struct diag *diag);
+int script_run(struct build *build, const struct kinds_command_group *groups, uint32_t count, const char **collect,
+	       struct diag *diag);
 
 const struct yaml_node *dep_public(const struct elements_job *job, const struct elements_dep *dep);
 /* Strings of public data "bst" of a dependency; 0 with *ret_count 0 if there are none. */

@@ -41,10 +41,14 @@ static int import_assemble(struct build *build, const char **collect, struct dia
 	if (r >= 0) {
 		r = cas_tree_lookup(build->tree, from, false, &entry);
 		if (r == -ENOENT)
-			return diag_set(diag, "virtual-fs", "directory-not-found", "'%s' not found in [CAS:/input]", from + 6);
-		if (r == -ENOTDIR || (r >= 0 && entry.type != CAS_DIRECTORY))
-			return diag_set(diag, "virtual-fs", "not-a-directory", "Cannot open %s in the directory [CAS:/input]",
+			return diag_set(diag, "virtual-fs", "directory-not-found", "'%s' not found in [CAS://input]", from + 6);
+		if (r == -ENOTDIR)
+			return diag_set(diag, "virtual-fs", "not-a-directory", "Cannot open %s in the directory [CAS://input]",
 					from + 6);
+		if (r >= 0 && entry.type != CAS_DIRECTORY)
+			return diag_set(diag, "virtual-fs", "not-a-directory",
+					"Cannot open %s, which is a '%s' in the directory [CAS://input]", from + 6,
+					entry.type == CAS_FILE ? "regular file" : "symlink");
 	}
 	if (r >= 0)
 		r = cas_directory_get(build->job->cas, &entry.digest, &content);

@@ -79,7 +79,7 @@ static int digest_environment(struct build *build, const struct kinds_layout *la
 	return 0;
 }
 
-static int configure(struct build *build, struct diag *diag)
+int manual_configure(struct build *build, struct diag *diag)
 {
 	const struct kinds_build *config = build->element->config;
 	const char *build_root = graph_variable(build->element, "build-root");
@@ -106,7 +106,7 @@ static int stage_sources(struct build *build, struct diag *diag)
 	if (r >= 0)
 		r = cas_directory_get(build->job->cas, &digest, &there);
 	if (r >= 0 && there->count)
-		r = diag_set(diag, "element", NULL, "Staging directory '[CAS:%s]' is not empty", build_root);
+		r = diag_set(diag, "element", NULL, "Staging directory '[CAS:/%s]' is not empty", build_root);
 	else if (r >= 0)
 		r = cas_tree_merge(build->tree, build_root, build_sources(build), NULL, diag);
 	if (r < 0)
@@ -114,7 +114,7 @@ static int stage_sources(struct build *build, struct diag *diag)
 	return build_end(build, &activity, r);
 }
 
-static int stage(struct build *build, struct diag *diag)
+int manual_stage(struct build *build, struct diag *diag)
 {
 	const struct kinds_build *config = build->element->config;
 	int r = build_stage_layout(build, &config->layout, diag);
@@ -131,10 +131,9 @@ static bool is_prepared(struct build *build)
 	return build->element->workspace && cas_tree_lookup(build->tree, path, false, &entry) >= 0;
 }
 
-static int assemble(struct build *build, const char **collect, struct diag *diag)
+int manual_run(struct build *build, const struct kinds_strings commands[KINDS_STEPS], bool clean, struct diag *diag)
 {
-	const struct kinds_build *config = build->element->config;
-	const struct kinds_strings *configuring = &config->commands[KINDS_CONFIGURE];
+	const struct kinds_strings *configuring = &commands[KINDS_CONFIGURE];
 	struct sandbox_batch batch = SANDBOX_BATCH_INIT;
 
 	batch.root_read_only = true;
@@ -145,11 +144,19 @@ static int assemble(struct build *build, const char **collect, struct diag *diag
 			sandbox_batch_touch(&batch, ".bst-prepared");
 	}
 	for (int step = KINDS_BUILD; step < KINDS_STEPS; step++)
-		for (uint32_t i = 0; i < config->commands[step].count; i++)
-			build_command(build, &batch, config->commands[step].items[i]);
-	build_clean(build, &batch);
-	*collect = build->marked[1];
+		for (uint32_t i = 0; i < commands[step].count; i++)
+			build_command(build, &batch, commands[step].items[i]);
+	if (clean)
+		build_clean(build, &batch);
 	return build_run(build, &batch, diag);
 }
 
-const struct elements_kind elements_manual = { "manual", configure, stage, assemble };
+static int assemble(struct build *build, const char **collect, struct diag *diag)
+{
+	const struct kinds_build *config = build->element->config;
+
+	*collect = build->marked[1];
+	return manual_run(build, config->commands, true, diag);
+}
+
+const struct elements_kind elements_manual = { "manual", manual_configure, manual_stage, assemble };

@@ -36,7 +36,7 @@ static int stage_everything(struct build *build, struct diag *diag)
 	return r < 0 ? r : integrate_all(build, diag);
 }
 
-static int stage(struct build *build, struct diag *diag)
+int script_stage(struct build *build, struct diag *diag)
 {
 	const struct kinds_script *config = build->element->config;
 	int r = config->layout.count ? build_stage_layout(build, &config->layout, diag) : stage_everything(build, diag);
@@ -47,16 +47,17 @@ static int stage(struct build *build, struct diag *diag)
 	return r < 0 ? build_error(diag, r, "Cannot make the install root") : 0;
 }
 
-static int assemble(struct build *build, const char **collect, struct diag *diag)
+int script_run(struct build *build, const struct kinds_command_group *groups, uint32_t count, const char **collect,
+	       struct diag *diag)
 {
 	const struct kinds_script *config = build->element->config;
 	struct sandbox_batch batch = SANDBOX_BATCH_INIT;
 	int r;
 
 	batch.root_read_only = config->root_read_only;
-	for (uint32_t i = 0; i < config->group_count; i++)
-		for (uint32_t j = 0; j < config->groups[i].commands.count; j++)
-			build_command(build, &batch, config->groups[i].commands.items[j]);
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t j = 0; j < groups[i].commands.count; j++)
+			build_command(build, &batch, groups[i].commands.items[j]);
 	build_clean(build, &batch);
 	*collect = config->install_root;
 	r = build_run(build, &batch, diag);
@@ -66,9 +67,16 @@ static int assemble(struct build *build, const char **collect, struct diag *diag
 	return r;
 }
 
-const struct elements_kind elements_script = { "script", configure, stage, assemble };
+static int assemble(struct build *build, const char **collect, struct diag *diag)
+{
+	const struct kinds_script *config = build->element->config;
 
-static int configure_image(struct build *build, struct diag *diag)
+	return script_run(build, config->groups, config->group_count, collect, diag);
+}
+
+const struct elements_kind elements_script = { "script", configure, script_stage, assemble };
+
+int script_configure_image(struct build *build, struct diag *diag)
 {
 	int r = configure(build, diag);
 
@@ -76,4 +84,4 @@ static int configure_image(struct build *build, struct diag *diag)
 	return r;
 }
 
-const struct elements_kind elements_image = { "x86image", configure_image, stage, assemble };
+const struct elements_kind elements_image = { "x86image", script_configure_image, script_stage, assemble };
