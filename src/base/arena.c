@@ -168,6 +168,22 @@ static void free_block(struct arena_block *block, bool shown)
 		munmap(block, block->size_bytes);
 }
 
+void arena_reserve(struct arena *arena)
+{
+	assert(!arena->head);
+	add_block(arena, MOST_BYTES - HEADER_BYTES);
+}
+
+bool arena_owns(const struct arena *arena, const void *p)
+{
+	uintptr_t at = (uintptr_t)p;
+
+	for (const struct arena_block *block = arena->head; block; block = block->prev)
+		if (at >= (uintptr_t)block && at - (uintptr_t)block < block->size_bytes)
+			return true;
+	return false;
+}
+
 void arena_reset(struct arena *arena)
 {
 	struct arena_block *first = arena->head;

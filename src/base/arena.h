@@ -32,6 +32,11 @@ void *arena_memdup(struct arena *arena, const void *data, size_t size_bytes);
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_alloc_array((arena), (count), sizeof(type)))
 void *arena_alloc_array(struct arena *arena, size_t count, size_t size_bytes);
 
+/* Makes a huge page (2 MB) the arena's first block, so that resets keep that much.  The arena must be empty. */
+void arena_reserve(struct arena *arena);
+/* Does p point into the arena? */
+bool arena_owns(const struct arena *arena, const void *p);
+
 /* Forgets everything but keeps one block for reuse (a worker between jobs). */
 void arena_reset(struct arena *arena);
 void arena_release(struct arena *arena);

@@ -153,6 +153,25 @@ static void arenas_reset_to_one_clean_block(void **state)
 	arena_release(&arena);
 }
 
+static void arenas_know_what_is_theirs(void **state)
+{
+	(void)state;
+	struct arena arena = ARENA_INIT, other = ARENA_INIT;
+	char *first, *second, *foreign = arena_alloc(&other, 1);
+
+	arena_reserve(&arena);
+	first = arena_alloc(&arena, 1 << 20);
+	second = arena_alloc(&arena, 2 << 20); /* does not fit */
+	assert_true(arena_owns(&arena, first) && arena_owns(&arena, first + (1 << 20) - 1));
+	assert_true(arena_owns(&arena, second) && arena_owns(&arena, second + (2 << 20) - 1));
+	assert_false(arena_owns(&arena, foreign) || arena_owns(&arena, NULL));
+	arena_reset(&arena);
+	assert_ptr_equal(arena_alloc(&arena, 1 << 20), first);
+	assert_false(arena_owns(&arena, second));
+	arena_release(&arena);
+	arena_release(&other);
+}
+
 static void diags_print_as_the_peer_does(void **state)
 {
 	(void)state;
@@ -200,6 +219,7 @@ int main(void)
 		cmocka_unit_test(digests_and_hex),
 		cmocka_unit_test(maps_and_interned_strings),
 		cmocka_unit_test(arenas_reset_to_one_clean_block),
+		cmocka_unit_test(arenas_know_what_is_theirs),
 		cmocka_unit_test(diags_print_as_the_peer_does),
 		cmocka_unit_test(files_are_written_whole_and_removed),
 	};

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,7 +36,15 @@ void *xmalloc(size_t size_bytes)
 
 void *xcalloc(size_t count, size_t size_bytes)
 {
-	return check(calloc(count ? count : 1, size_bytes ? size_bytes : 1), count * size_bytes);
+	enum { HUGE_BYTES = 2 << 20 };
+	char *p = check(calloc(count ? count : 1, size_bytes ? size_bytes : 1), count * size_bytes);
+	uintptr_t from = ((uintptr_t)p + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1);
+
+	/* Large tables are filled in no order: a fault for each small page would cost more than filling them does. */
+	if (count * size_bytes >= 2 * (size_t)HUGE_BYTES)
+		(void)madvise((void *)from, ((uintptr_t)p + count * size_bytes - from) & ~(size_t)(HUGE_BYTES - 1),
+			      MADV_HUGEPAGE);
+	return p;
 }
 
 void *xrealloc(void *old, size_t size_bytes)

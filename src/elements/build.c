@@ -282,12 +282,8 @@ static void log_environment(struct build *build)
 	_cleanup_buf_ struct buf detail = BUF_INIT;
 	char *brief = arena_printf(build->job->arena, "Build environment for element %s", build->element->name);
 
-	for (uint32_t i = 0; i < count; i++) {
-		yaml_write_scalar(&detail, pairs[i].name, strlen(pairs[i].name));
-		buf_adds(&detail, ": ");
-		yaml_write_scalar(&detail, pairs[i].value, strlen(pairs[i].value));
-		buf_addc(&detail, '\n');
-	}
+	for (uint32_t i = 0; i < count; i++)
+		yaml_write_pair(&detail, pairs[i].name, pairs[i].value);
 	build_message(build->job, ELEMENTS_LOG, build->job->element, brief, buf_text(&detail));
 }
 

@@ -47,10 +47,15 @@ void keys_free(struct keys *keys);
  *                others until the end); false if it does not pay, and then nobody need feed
  *   keys_feed    element `id` is complete and stays as it is; its dependencies were fed before
  *   keys_finish  after the last element was fed: the thread has ended and all is filled on return
+ *   keys_settled so many of those fed, counted from the first, have their keys: what they consist of is not read again,
+ *                except for names and dependencies
+ *   keys_forget  what settled elements consisted of is about to be overwritten; their nodes may come back as others
  * In between, graph->elements may not move; keys_free gives up.  The thread reads elements that were fed, nothing else. */
 struct keys *keys_begin(const struct graph *graph, size_t most_deps);
 bool keys_start(struct keys *keys, struct keys_of_element *all);
 void keys_feed(struct keys *keys, uint32_t id);
+uint32_t keys_settled(struct keys *keys);
+void keys_forget(struct keys *keys);
 void keys_finish(struct keys *keys);
 
 /* Keys of every element, dependencies first.  all has graph->element_count entries and is overwritten.  view may be

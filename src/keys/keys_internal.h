@@ -19,10 +19,13 @@ struct keys_cached {
 };
 struct keys_cache {
 	struct keys_cached *slots; /* KEYS_CACHE_SLOTS of them, made on first use */
+	uint32_t age;              /* of struct keys, when the table was last emptied */
 };
 
 /* Adds the JSON text of node, a map. */
 void keys_json_public(struct keys_cache *cache, struct buf *out, const struct yaml_node *node);
+/* Empties the table if nodes were forgotten since it was last asked. */
+void keys_cache_refresh(struct keys_cache *cache, uint32_t age);
 void keys_cache_release(struct keys_cache *cache);
 
 /* The entry of an element in a dependant's list of dependencies: `["project","element"` without the key and the closing
@@ -61,6 +64,7 @@ struct keys {
 	struct keys_name *warnings; /* fatal-warnings as JSON, by project */
 	uint32_t *order;            /* elements, each after all that it depends on: */
 	atomic_uint fed;            /* so many; what stands before is not written any more */
+	atomic_uint age;            /* how often nodes were forgotten */
 	/* Runtime dependencies of element i are run_deps[run[i].from] to run_deps[run[i].to - 1].  The build scope is
 	 * walked once for every element, and this is a twentieth of the memory that the graph's own edges take. */
 	struct keys_range *run;

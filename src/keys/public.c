@@ -77,12 +77,25 @@ void keys_json_public(struct keys_cache *cache, struct buf *out, const struct ya
 	add_map(cache, out, node);
 }
 
+static void forget_texts(struct keys_cache *cache)
+{
+	for (size_t i = 0; cache->slots && i < KEYS_CACHE_SLOTS; i++)
+		free(cache->slots[i].text);
+}
+
+void keys_cache_refresh(struct keys_cache *cache, uint32_t age)
+{
+	if (cache->age == age)
+		return;
+	cache->age = age;
+	forget_texts(cache);
+	if (cache->slots)
+		memset(cache->slots, 0, KEYS_CACHE_SLOTS * sizeof(*cache->slots));
+}
+
 void keys_cache_release(struct keys_cache *cache)
 {
-	if (!cache->slots)
-		return;
-	for (size_t i = 0; i < KEYS_CACHE_SLOTS; i++)
-		free(cache->slots[i].text);
+	forget_texts(cache);
 	free(cache->slots);
 	cache->slots = NULL;
 }

@@ -24,6 +24,7 @@ struct keys_team {
 	atomic_uint next;  /* index into the order */
 	atomic_int state;  /* enum state */
 	atomic_bool *done; /* by element */
+	uint32_t settled;  /* elements of the order, from its beginning, that were seen to be done */
 	pthread_t thread;
 };
 
@@ -69,7 +70,11 @@ static void work(struct keys_team *team, struct keys_scratch *scratch)
 	uint32_t id;
 
 	while (take(team, &id)) {
-		bool resolved = keys_render_body(keys, scratch, NULL, id);
+		bool resolved;
+
+		/* An element that was fed after nodes were forgotten cannot be seen without their being forgotten. */
+		keys_cache_refresh(&scratch->cache, atomic_load_explicit(&keys->age, memory_order_relaxed));
+		resolved = keys_render_body(keys, scratch, NULL, id);
 
 		wait_for_deps(team, id);
 		if (resolved)
@@ -121,6 +126,21 @@ static void join(struct keys *keys)
 	keys->have_tails = false;
 	free(team->done);
 	free(team);
+}
+
+uint32_t keys_settled(struct keys *keys)
+{
+	struct keys_team *team = keys->team;
+	uint32_t fed = atomic_load_explicit(&keys->fed, memory_order_relaxed);
+
+	while (team->settled < fed && atomic_load_explicit(&team->done[keys->order[team->settled]], memory_order_acquire))
+		team->settled++;
+	return team->settled;
+}
+
+void keys_forget(struct keys *keys)
+{
+	atomic_fetch_add_explicit(&keys->age, 1, memory_order_relaxed);
 }
 
 void keys_finish(struct keys *keys)

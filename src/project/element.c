@@ -169,6 +169,13 @@ int kind_base_get(struct loaded_project *project, const char *kind, const struct
 
 /* ---- one element ---- */
 
+struct arena *element_arena(const struct load_element *element)
+{
+	const struct project_loader *load = element->project->load;
+
+	return element->first_pass ? load->arena : bodies_arena(load);
+}
+
 struct making { /* one element on its way into the graph */
 	struct load_element *from;
 	struct loaded_project *project;
@@ -179,6 +186,12 @@ struct making { /* one element on its way into the graph */
 	struct graph_element to;
 	struct diag *diag;
 };
+
+/* Will it still be there when this element is forgotten?  Only that may be remembered with the kind. */
+static bool lasts(const struct making *m, const struct yaml_node *node)
+{
+	return m->arena == m->project->load->arena || !arena_owns(m->arena, node);
+}
 
 static int expand(struct making *m, const struct yaml_node *node, const struct yaml_node **ret)
 {
@@ -283,31 +296,40 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct graph_pair *)a)->name, ((const struct graph_pair *)b)->name);
 }
 
+static int environment_pairs(struct making *m, struct arena *arena, const struct yaml_node *node, const struct graph_pair **ret)
+{
+	struct graph_pair *pairs = ARENA_ARRAY(arena, struct graph_pair, node->count);
+
+	for (uint32_t i = 0; i < node->count; i++) {
+		const struct yaml_entry *entry = &node->entries[i];
+
+		if (!yaml_is_scalar(entry->value))
+			return yaml_error(m->diag, entry->value, "invalid-data",
+					  "Value of '%s' is not of the expected type 'scalar'", entry->key);
+		pairs[i] = (struct graph_pair){ entry->key, entry->value->text };
+	}
+	qsort(pairs, node->count, sizeof(*pairs), by_name);
+	*ret = pairs;
+	return 0;
+}
+
 static int make_environment(struct making *m)
 {
+	struct kind_base *base = m->base;
 	const struct yaml_node *node;
-	struct graph_pair *pairs;
 	int r;
 
-	if ((r = own_section(m, "environment", m->base->environment, &node)) < 0 || (r = expand(m, node, &node)) < 0)
+	if ((r = own_section(m, "environment", base->environment, &node)) < 0 || (r = expand(m, node, &node)) < 0)
 		return r;
-	if (node != m->base->env_node) { /* else it is what the last element of this kind got */
-		pairs = ARENA_ARRAY(m->arena, struct graph_pair, node->count);
-		for (uint32_t i = 0; i < node->count; i++) {
-			const struct yaml_entry *entry = &node->entries[i];
-
-			if (!yaml_is_scalar(entry->value))
-				return yaml_error(m->diag, entry->value, "invalid-data",
-						  "Value of '%s' is not of the expected type 'scalar'", entry->key);
-			pairs[i] = (struct graph_pair){ entry->key, entry->value->text };
-		}
-		qsort(pairs, node->count, sizeof(*pairs), by_name);
-		m->base->env_node = node;
-		m->base->env = pairs;
-		m->base->env_count = node->count;
+	m->to.environment_count = node->count;
+	if (!lasts(m, node))
+		return environment_pairs(m, m->arena, node, &m->to.environment);
+	if (node != base->env_node) { /* else it is what the last element of this kind got */
+		if ((r = environment_pairs(m, m->project->load->arena, node, &base->env)) < 0)
+			return r;
+		base->env_node = node;
 	}
-	m->to.environment = m->base->env;
-	m->to.environment_count = m->base->env_count;
+	m->to.environment = base->env;
 	return 0;
 }
 
@@ -402,6 +424,8 @@ static int make_sandbox(struct making *m)
 
 	if ((r = own_section(m, "sandbox", m->base->sandbox, &node)) < 0 || (r = expand(m, node, &node)) < 0)
 		return r;
+	if (!lasts(m, node))
+		return sandbox_read(m->project->load, node, &m->to.sandbox, m->diag);
 	if (node != m->base->sandbox_node) {
 		if ((r = sandbox_read(m->project->load, node, &m->base->sandbox_value, m->diag)) < 0)
 			return r;
@@ -436,7 +460,7 @@ static void make_names(struct making *m)
 
 	m->to.name = from->name;
 	m->to.full_name = from->full_name;
-	m->to.normal_name = graph_normal_name(m->arena, from->name);
+	m->to.normal_name = graph_normal_name(m->project->load->arena, from->name);
 	m->to.project = m->project->id;
 	m->to.ops = m->base->ops;
 	m->to.file = from->node->file ? from->node->file->name : from->name;
@@ -449,7 +473,7 @@ static int make_deps(struct making *m)
 	const struct load_element *from = m->from;
 	int r;
 
-	m->to.deps = ARENA_ARRAY(m->arena, struct graph_dep, from->dep_count);
+	m->to.deps = ARENA_ARRAY(m->project->load->arena, struct graph_dep, from->dep_count);
 	m->to.dep_count = from->dep_count;
 	for (uint32_t i = 0; i < from->dep_count; i++) {
 		const struct load_dep *dep = &from->deps[i];
@@ -503,7 +527,7 @@ static int place(struct making *m)
 int element_configure(struct load_element *element, struct diag *diag)
 {
 	struct loaded_project *project = element->project;
-	struct making m = { .from = element, .project = project, .arena = project->load->arena, .diag = diag };
+	struct making m = { .from = element, .project = project, .arena = element_arena(element), .diag = diag };
 	int r = 0;
 
 	if (element->early) { /* it was needed while loading */
@@ -533,7 +557,7 @@ int element_configure(struct load_element *element, struct diag *diag)
 int element_finish(struct load_element *element, struct diag *diag)
 {
 	struct project_loader *load = element->project->load;
-	struct making m = { .from = element, .project = element->project, .arena = load->arena, .diag = diag };
+	struct making m = { .from = element, .project = element->project, .arena = element_arena(element), .diag = diag };
 	struct graph_element *to = &load->graph->elements[element->id];
 	int64_t start_us;
 	int r = kind_base_get(element->project, element->kind, element->node, &m.base, diag);

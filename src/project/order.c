@@ -241,7 +241,9 @@ static void start_keys(struct order *order)
 	load->keys = keys_begin(load->graph, deps);
 	load->all_keys_count = load->graph->element_count;
 	load->all_keys = xcalloc((size_t)load->all_keys_count + 1, sizeof(*load->all_keys));
-	if (!keys_start(load->keys, load->all_keys))
+	if (keys_start(load->keys, load->all_keys))
+		bodies_begin(load);
+	else
 		order_stop_keys(load);
 }
 
@@ -256,33 +258,41 @@ static void finish_keys(struct project_loader *load, bool good)
 	load->times.keys_us = load_now(load) - start_us;
 }
 
+static int open_element(visit_stack *stack, struct load_element *element, struct diag *diag)
+{
+	element->colour = DONE;
+	*items_add(stack) = (struct visit){ .element = element };
+	bodies_open(element->project->load, element);
+	return element_configure(element, diag);
+}
+
+static int close_element(struct load_element *element, struct diag *diag)
+{
+	struct project_loader *load = element->project->load;
+	int r = element_finish(element, diag);
+
+	if (r >= 0 && load->keys)
+		keys_feed(load->keys, element->id);
+	bodies_close(load, element);
+	return r;
+}
+
 static int configure_from(visit_stack *stack, struct load_element *target, struct diag *diag)
 {
-	struct project_loader *load = target->project->load;
-	int r = 0;
+	int r = target->colour != DONE ? open_element(stack, target, diag) : 0;
 
-	if (target->colour != DONE) {
-		target->colour = DONE;
-		*items_add(stack) = (struct visit){ .element = target };
-		r = element_configure(target, diag);
-	}
 	while (r >= 0 && stack->count > 0) {
 		struct visit *top = &stack->at[stack->count - 1];
 		struct load_element *element = top->element, *next;
 
 		if (top->next == element->dep_count) {
-			r = element_finish(element, diag);
-			if (r >= 0 && load->keys)
-				keys_feed(load->keys, element->id);
 			stack->count--;
+			r = close_element(element, diag);
 			continue;
 		}
 		next = element->deps[top->next++].element;
-		if (next->colour == DONE)
-			continue;
-		next->colour = DONE;
-		*items_add(stack) = (struct visit){ .element = next };
-		r = element_configure(next, diag);
+		if (next->colour != DONE)
+			r = open_element(stack, next, diag);
 	}
 	return r;
 }
@@ -311,6 +321,7 @@ int order_all(struct project_loader *load, struct load_element **targets, size_t
 		r = configure_from(&stack, targets[i], diag);
 	load->times.compose_us = load_now(load) - sorted_us - load->times.digests_us;
 	finish_keys(load, r >= 0);
+	bodies_end(load);
 	for (size_t rank = 0; order.matrix && rank < order.sequence.count; rank++)
 		free(order.matrix[rank]);
 	free(order.matrix);

@@ -356,8 +356,6 @@ static void publish_ids(struct project_loader *load, struct load_element **eleme
 			*items_add(&load->targets) = id;
 		}
 	}
-	for (uint32_t id = 0; id < graph->element_count; id++)
-		strmap_put(&load->full_names, graph->elements[id].full_name, strlen(graph->elements[id].full_name), id);
 }
 
 static int load_targets(struct project_loader *load, struct diag *diag)
@@ -424,7 +422,7 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int strict_plan(struct project_loader *load, bool *ret, struct diag *diag)
+int load_strict_plan(struct project_loader *load, bool *ret, struct diag *diag)
 {
 	const struct yaml_node *user = conf_user_section(load->top);
 	int r = 0;
@@ -453,7 +451,7 @@ void load_publish_names(struct project_loader *load)
 static int publish_projects(struct project_loader *load, struct diag *diag)
 {
 	bool strict;
-	int r = strict_plan(load, &strict, diag);
+	int r = load_strict_plan(load, &strict, diag);
 
 	for (size_t i = 0; r >= 0 && i < load->projects.count; i++) {
 		struct loaded_project *from = load->projects.at[i];
@@ -585,8 +583,12 @@ const uint32_t *project_except(const struct project_loader *load, uint32_t *ret_
 	return load->except.at;
 }
 
-uint32_t project_find(const struct project_loader *load, const char *full_name)
+uint32_t project_find(struct project_loader *load, const char *full_name)
 {
+	const struct graph *graph = load->graph;
+
+	for (uint32_t id = load->full_names.count; id < graph->element_count; id++)
+		strmap_put(&load->full_names, graph->elements[id].full_name, strlen(graph->elements[id].full_name), id);
 	return strmap_get(&load->full_names, full_name, strlen(full_name));
 }
 

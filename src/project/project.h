@@ -132,6 +132,9 @@ struct project_request {
 	bool project_only;
 	/* No keys wanted: key_json of sources stays NULL and files that local sources hash are not read. */
 	bool no_keys;
+	/* Of elements, only names, descriptions, dependencies and keys are wanted: what else they consist of may be forgotten
+	 * as soon as their keys are known.  Heeded for large graphs whose plan is strict. */
+	bool brief;
 	struct cas_statcache *statcache; /* digests of files not changed since, or NULL */
 	/* Absolute directory for images of parsed files (yaml/cache.h), made when first written to; NULL: none. */
 	const char *parsed_files;
@@ -175,7 +178,7 @@ const struct project_need *project_needs(const struct project_loader *loader, ui
 const uint32_t *project_targets(const struct project_loader *loader, uint32_t *ret_count);
 const uint32_t *project_except(const struct project_loader *loader, uint32_t *ret_count);
 /* Element with this full name ("junction.bst:dir/a.bst"), or GRAPH_NONE. */
-uint32_t project_find(const struct project_loader *loader, const char *full_name);
+uint32_t project_find(struct project_loader *loader, const char *full_name);
 /* Full name of the element whose open workspace the directory belongs to, or NULL. */
 const char *project_workspace_element(const struct project_loader *loader);
 /* The mapping `workspaces` of .bst2/workspaces.yml, by full name of the element; NULL if there is none. */

@@ -145,7 +145,6 @@ struct kind_base {
 	/* The last results, because most elements of a kind get the very same nodes */
 	const struct yaml_node *env_node;
 	const struct graph_pair *env;
-	uint32_t env_count;
 	const struct yaml_node *sandbox_node;
 	struct graph_sandbox sandbox_value;
 };
@@ -284,6 +283,7 @@ struct load_element {
 	/* order.c */
 	uint32_t mark, level, low, rank, merge_index;
 	uint8_t colour;
+	uint32_t body; /* bodies.c: where it is made */
 };
 
 /* deps.c */
@@ -308,15 +308,28 @@ int junction_check_conflicts(struct project_loader *load, struct diag *diag);
 
 /* order.c: circles, the order of dependencies, graph ids */
 int order_all(struct project_loader *load, struct load_element **targets, size_t count, struct diag *diag);
+/* bodies.c: memory for what elements consist of, used again when their keys are known (project_request.brief).  begin and
+ * end: of order_all; between them bodies_arena is where the element that is being made goes, else the graph's arena. */
+void bodies_begin(struct project_loader *load);
+struct arena *bodies_arena(const struct project_loader *load);
+/* An element is about to be made, and has been fed to keys. */
+void bodies_open(struct project_loader *load, struct load_element *element);
+void bodies_close(struct project_loader *load, struct load_element *element);
+void bodies_end(struct project_loader *load);
+
 /* Gives up computing keys beside; before the graph's elements may move. */
 void order_stop_keys(struct project_loader *load);
 
 /* element.c, sources.c: from load elements to graph elements */
 int element_configure(struct load_element *element, struct diag *diag);
+/* Where what it consists of is made: the graph's arena, or see bodies.c. */
+struct arena *element_arena(const struct load_element *element);
 int element_finish(struct load_element *element, struct diag *diag);
 int sources_configure(struct load_element *element, const struct yaml_vars *vars, struct graph_element *graph_element,
 		      struct diag *diag);
 int sources_keys(struct load_element *element, struct graph_element *graph_element, struct diag *diag);
+/* Will every element's keys be strict ones? */
+int load_strict_plan(struct project_loader *load, bool *ret, struct diag *diag);
 int sandbox_read(struct project_loader *load, const struct yaml_node *node, struct graph_sandbox *ret,
 		 struct diag *diag);
 int kind_base_get(struct loaded_project *project, const char *kind, const struct yaml_node *asked_by,
@@ -382,7 +395,7 @@ struct project_loader {
 	ITEMS(struct project_need) needs;
 	ITEMS(struct project_warning) warnings;
 	struct strmap warned;
-	struct strmap full_names; /* of graph elements */
+	struct strmap full_names; /* of graph elements; filled when first asked for */
 	ITEMS(uint32_t) targets;
 	ITEMS(uint32_t) except;
 	struct arena scratch; /* reset whenever convenient */
@@ -391,6 +404,7 @@ struct project_loader {
 	struct keys *keys;    /* computed while elements are made (order.c), or NULL */
 	struct keys_of_element *all_keys;
 	uint32_t all_keys_count;
+	struct bodies *bodies; /* or NULL: elements are made in the graph's arena */
 	struct strmap digest_index; /* of trees and files that several sources name: path -> digests */
 	ITEMS(struct digest) digests;
 };

@@ -91,7 +91,7 @@ static void make_context(struct kinds_context *ctx, struct kinds_host *host, str
 	*host = (struct kinds_host){ .data = ask, .translate_url = url_translate, .tree_digest = tree_digest,
 				     .file_digest = file_digest, .directory_inside = directory_inside,
 				     .project_path = path_in_project };
-	*ctx = (struct kinds_context){ .arena = project->load->arena, .diag = diag, .graph = project->load->graph,
+	*ctx = (struct kinds_context){ .arena = element_arena(ask->element), .diag = diag, .graph = project->load->graph,
 				       .host = host, .project = project->id, .plugin = plugin,
 				       .project_directory = project->directory };
 }
@@ -128,7 +128,7 @@ static const struct yaml_node *apply_ref(struct load_element *element, const str
 					 const struct yaml_node *config)
 {
 	struct loaded_project *project = element->project;
-	struct arena *arena = project->load->arena;
+	struct arena *arena = element_arena(element);
 	const struct yaml_node *ref;
 	bool drop;
 
@@ -172,7 +172,7 @@ static int check_provenance(struct loaded_project *project, const struct yaml_no
 static int split_members(struct load_element *element, const struct yaml_node *node, struct graph_source *source,
 			 const struct yaml_node **ret_config, const char **ret_kind, struct diag *diag)
 {
-	struct arena *arena = element->project->load->arena;
+	struct arena *arena = element_arena(element);
 	const struct yaml_node *kind, *provenance = NULL;
 	int r;
 
@@ -202,7 +202,7 @@ static int split_members(struct load_element *element, const struct yaml_node *n
 static int configure_one(struct load_element *element, const struct yaml_vars *vars, const struct yaml_node *node,
 			 uint32_t index, struct graph_source *source, struct diag *diag)
 {
-	struct arena *arena = element->project->load->arena;
+	struct arena *arena = element_arena(element);
 	struct asking ask = { .element = element, .source = source };
 	const struct yaml_node *config;
 	struct source_base *base;
@@ -238,7 +238,7 @@ static int open_workspace(struct load_element *element, const char *path, struct
 	struct kinds_host host;
 	int r;
 
-	graph_element->sources = ARENA_NEW(element->project->load->arena, struct graph_source);
+	graph_element->sources = ARENA_NEW(element_arena(element), struct graph_source);
 	graph_element->source_count = 1;
 	make_context(&ctx, &host, &ask, NULL, diag);
 	r = kinds_workspace_source(&ctx, graph_element->sources, path);
@@ -280,7 +280,7 @@ int sources_configure(struct load_element *element, const struct yaml_vars *vars
 	graph_element->has_all_refs = true;
 	if ((r = yaml_get_list(element->node, "sources", &list, diag)) <= 0)
 		return r;
-	graph_element->sources = ARENA_ARRAY(element->project->load->arena, struct graph_source, list->count);
+	graph_element->sources = ARENA_ARRAY(element_arena(element), struct graph_source, list->count);
 	for (uint32_t i = 0; i < list->count; i++) {
 		if ((r = yaml_item_map(list, i, &node, diag)) < 0 ||
 		    (r = configure_one(element, vars, node, i, &graph_element->sources[i], diag)) < 0) {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "keys/keys.h"
 #include "project/project.h"
 #include "yaml/yaml.h"
 
@@ -23,6 +24,7 @@ struct fixture {
 	struct project_loader *loader;
 	struct graph graph;
 	struct diag diag;
+	bool not_strict;
 	const char *targets[8];
 	struct project_option options[4];
 };
@@ -59,7 +61,7 @@ static int load(struct fixture *f, const char *target)
 	if (r < 0)
 		return r;
 	f->request.directory = root;
-	f->request.strict = -1;
+	f->request.strict = f->not_strict ? 0 : -1;
 	f->request.machine = "x86_64";
 	f->request.system = "Linux";
 	f->request.options = f->options;
@@ -517,6 +519,78 @@ static void test_large(void **state)
 	unload(&f);
 }
 
+enum { MANY = 2500 }; /* elements that take several pages (bodies.c) */
+
+/* Elements that share most of what their kind says, or next to nothing of it. */
+static void write_many(void)
+{
+	_cleanup_buf_ struct buf top = BUF_INIT;
+	char *path;
+
+	write_files("project.conf", CONF "variables:\n  x: '0'\nenvironment:\n  X: '%{x}'\n  Y: y\n", NULL);
+	path = xasprintf("%s/elements", root);
+	assert_int_equal(fs_mkdir_p(AT_FDCWD, path, 0755), 0);
+	free(path);
+	buf_adds(&top, "kind: stack\ndepends:\n");
+	for (int i = 0; i < MANY; i++) {
+		_cleanup_buf_ struct buf text = BUF_INIT;
+
+		buf_printf(&text, "kind: manual\nsources:\n- kind: remote\n  url: https://example.org/%d\n  ref: %064d\n", i, i);
+		if (i % 3)
+			buf_printf(&text, "variables:\n  x: '%d'\n", i);
+		if (i % 4 == 1)
+			buf_printf(&text, "environment:\n  Z: 'z%d %%{x}'\n", i);
+		if (i % 5 == 1)
+			buf_printf(&text, "sandbox:\n  build-uid: %d\n", i);
+		buf_printf(&text, "public:\n  bst:\n    integration-commands: [c%d]\n  own: {a: [%d, '%%{x}'], b: {c: d}}\n", i % 7, i);
+		if (i > 8)
+			buf_printf(&text, "build-depends: [e%d.bst]\ndepends: [e%d.bst]\n", i - 8, i / 2);
+		buf_printf(&top, "- e%d.bst\n", i);
+		path = xasprintf("%s/elements/e%d.bst", root, i);
+		assert_int_equal(fs_write_file(AT_FDCWD, path, text.data, text.len, 0644), 0);
+		free(path);
+	}
+	path = xasprintf("%s/elements/all.bst", root);
+	assert_int_equal(fs_write_file(AT_FDCWD, path, top.data, top.len, 0644), 0);
+	free(path);
+}
+
+/* Memory of elements that is used again must not be seen in anybody's key. */
+static void test_brief(void **state)
+{
+	struct fixture whole = { 0 }, brief = { .request.brief = true };
+	struct keys_of_element *all, *same;
+	struct keys *keys;
+
+	write_many();
+	must_load(&whole, "all.bst");
+	keys_free(project_take_keys(whole.loader, &all));
+	for (int i = 0; i < 3; i++) {
+		brief.request.brief = true;
+		must_load(&brief, "all.bst");
+		keys = project_take_keys(brief.loader, &same);
+		assert_non_null(keys);
+		keys_free(keys);
+		assert_int_equal(brief.graph.element_count, MANY + 1);
+		for (uint32_t id = 0; id <= MANY; id++) {
+			assert_string_equal(brief.graph.elements[id].full_name, whole.graph.elements[id].full_name);
+			assert_memory_equal(&same[id], &all[id], sizeof(*all));
+			assert_null(brief.graph.elements[id].variables);
+			assert_int_equal(brief.graph.elements[id].source_count, 0);
+		}
+		free(same);
+		unload(&brief);
+	}
+	/* Where a plan is not strict, keys are computed again later. */
+	brief.request.brief = true;
+	brief.not_strict = true;
+	must_load(&brief, "all.bst");
+	assert_non_null(brief.graph.elements[0].variables);
+	unload(&brief);
+	free(all);
+	unload(&whole);
+}
+
 static int teardown(void **state)
 {
 	fs_remove_all(AT_FDCWD, root);
@@ -537,6 +611,7 @@ int main(void)
 		cmocka_unit_test(test_junctions),      cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_refs),           cmocka_unit_test(test_workspace),
 		cmocka_unit_test(test_targets),        cmocka_unit_test(test_urls),        cmocka_unit_test(test_large),
+		cmocka_unit_test(test_brief),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

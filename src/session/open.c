@@ -115,6 +115,7 @@ static struct project_request *make_request(struct session *session, unsigned fl
 	ret->parsed_files = arena_printf(&session->arena, "%s/millrace/parsed", session->context.cachedir);
 	ret->timed = g->stats;
 	ret->with_default_targets = (flags & SESSION_LOAD_WITH_DEFAULTS) != 0;
+	ret->brief = (flags & SESSION_LOAD_BRIEF) != 0;
 	ret->no_keys = (flags & SESSION_LOAD_NO_KEYS) != 0;
 	/* Artifact names alone need no element. */
 	ret->no_default_targets = (flags & SESSION_LOAD_ONE) != 0;

@@ -84,12 +84,8 @@ static const char *pairs_text(struct session *session, struct arena *arena, uint
 	uint32_t count;
 	const struct graph_pair *pairs = project_defined(session->loader, id, what, arena, &count);
 
-	for (uint32_t i = 0; i < count; i++) {
-		yaml_write_scalar(&out, pairs[i].name, strlen(pairs[i].name));
-		buf_adds(&out, ": ");
-		yaml_write_scalar(&out, pairs[i].value, strlen(pairs[i].value));
-		buf_addc(&out, '\n');
-	}
+	for (uint32_t i = 0; i < count; i++)
+		yaml_write_pair(&out, pairs[i].name, pairs[i].value);
 	if (!count)
 		buf_adds(&out, "{}\n");
 	return arena_strndup(arena, buf_text(&out), out.len);
@@ -118,9 +114,8 @@ static void add_member(struct buf *out, const char *indent, const char *name, co
 {
 	if (!value)
 		return;
-	buf_printf(out, "%s%s: ", indent, name);
-	yaml_write_scalar(out, value, strlen(value));
-	buf_addc(out, '\n');
+	buf_adds(out, indent);
+	yaml_write_pair(out, name, value);
 }
 
 /* One source in the form of the peer's SourceInfo.serialize; what older tools look for is there twice. */

@@ -68,6 +68,7 @@ enum session_load_flags {
 	SESSION_LOAD_NO_KEYS = 2,   /* no keys wanted */
 	SESSION_LOAD_ONE = 4,       /* no default targets but the element of a workspace */
 	SESSION_LOAD_WITH_DEFAULTS = 16, /* the project's default targets (or all its elements), too */
+	SESSION_LOAD_BRIEF = 32,    /* of elements, no more than names, dependencies and keys are wanted */
 	SESSION_LOAD_ALONE = 8      /* no worker will be forked, so the graph need not be frozen */
 };
 /* Loads the request's targets and computes keys.  Afterwards graph is frozen, targets and except are filled. */

@@ -40,6 +40,20 @@ static bool needs_query(const struct session *session, uint64_t needs)
 	return needs & asks;
 }
 
+/* Is more of an element asked for than who it is, what it depends on and its key? */
+static bool needs_bodies(uint64_t needs)
+{
+	static const enum session_show_field fields[] = {
+		SESSION_SHOW_STATE, SESSION_SHOW_CONFIG, SESSION_SHOW_VARS, SESSION_SHOW_ENV, SESSION_SHOW_PUBLIC,
+		SESSION_SHOW_SOURCE_INFO, SESSION_SHOW_ARTIFACT_CAS_DIGEST,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (needs & SESSION_SHOW_BIT(fields[i]))
+			return true;
+	return false;
+}
+
 /* Whether an element can be built depends on elements that are not shown: the whole pipeline is asked for. */
 static int query(struct session *session, const struct session_ids *shown)
 {
@@ -80,7 +94,7 @@ int session_show(struct session *session)
 
 	if (needs < 0)
 		return (int)needs;
-	r = session_load(session, SESSION_LOAD_ALONE);
+	r = session_load(session, SESSION_LOAD_ALONE | (needs_bodies((uint64_t)needs) ? 0 : SESSION_LOAD_BRIEF));
 	if (r == 0)
 		r = session_select(session, (enum session_deps)request->deps, &ids);
 	if (r == 0 && needs_query(session, (uint64_t)needs))

@@ -480,8 +480,36 @@ static void test_write(void **state)
 	yaml_write(&text, parse(*state, "bst:\n  split-rules: {devel: [/usr/include/**, '%{x}: y']}\n  empty: {}\n  l: []\n  t: \"\"\n"
 				       "  ll: [[a, b], {c: d, e: [f]}]\n"));
 	assert_string_equal(buf_text(&text),
-			    "bst:\n  split-rules:\n    devel:\n    - /usr/include/**\n    - \"%{x}: y\"\n  empty: {}\n  l: []\n"
-			    "  t: \"\"\n  ll:\n  - - a\n    - b\n  - c: d\n    e:\n    - f\n");
+			    "bst:\n  split-rules:\n    devel:\n    - /usr/include/**\n    - '%{x}: y'\n  empty: {}\n  l: []\n"
+			    "  t:\n  ll:\n  - - a\n    - b\n  - c: d\n    e:\n    - f\n");
+}
+
+/* What the peer's writer makes of them; it wrote the right-hand column. */
+static void test_write_scalars(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "", "" },           { ".", "." },            { "..", ".." },           { "-", "'-'" },        { "- a", "'- a'" },
+		{ "-a", "-a" },       { "a: b", "'a: b'" },    { "a:", "'a:'" },         { ": a", "': a'" },    { "a:b", "a:b" },
+		{ "a #b", "'a #b'" }, { "a#b", "a#b" },        { "#b", "'#b'" },         { "~", "~" },          { "true", "true" },
+		{ "?", "'?'" },       { "? a", "'? a'" },      { "?a", "?a" },           { "*a", "'*a'" },      { "&a", "'&a'" },
+		{ "!a", "'!a'" },     { "@a", "'@a'" },        { "`a", "'`a'" },         { "[a]", "'[a]'" },    { "{a}", "'{a}'" },
+		{ "a, b", "a, b" },   { "=", "=" },            { "<<", "<<" },           { "---", "'---'" },    { "...", "'...'" },
+		{ "%a", "'%a'" },     { "|", "'|'" },          { ">", "'>'" },           { "quote'd", "quote'd" }, { "dq\"d", "dq\"d" },
+		{ "a\\b", "a\\b" },   { "\xc3\xa9", "\xc3\xa9" }, { " a", "' a'" },         { "a ", "'a '" },      { "- it's", "\"- it's\"" },
+		{ "tab\there", "\"tab\\there\"" }, { "two\nlines", "\"two\\nlines\"" }, { "\x1b[0m", "\"\\e[0m\"" }, { "\x7f", "\"\\x7F\"" },
+		{ "\"", "'\"'" },     { "'", "\"'\"" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		_cleanup_buf_ struct buf out = BUF_INIT;
+
+		yaml_write_scalar(&out, pairs[i][0], strlen(pairs[i][0]));
+		assert_string_equal(buf_text(&out), pairs[i][1]);
+		buf_clear(&out);
+		yaml_write_pair(&out, "key", pairs[i][0]);
+		if (!strchr(" ", pairs[i][0][0]) && !str_ends(pairs[i][0], " ")) /* reading strips */
+			assert_string_equal(yaml_get(parse(*state, buf_text(&out)), "key")->text, pairs[i][0]);
+	}
 }
 
 int main(void)
@@ -504,6 +532,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_making, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_scalars, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

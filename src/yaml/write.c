@@ -1,7 +1,9 @@
 /* Trees as block-style YAML: see yaml_write.
  *
- * Plain scalars are a cautious choice among those that every YAML reader takes as they stand; all else is double-quoted.
- * Keys longer than libyaml's 1,024 characters for a one-line key take the "? key" form.
+ * Scalars are written as the peer's writer (ruamel.yaml, every scalar a string, no limit of width) writes them, so that what it
+ * shows and stores is the same text: plain wherever a reader takes it as it stands, then single-quoted, double-quoted where a
+ * quote, a line break or a character that cannot be seen is in it.  Keys longer than libyaml's 1,024 characters for a one-line
+ * key take the "? key" form.
  */
 #include "yaml/yaml_internal.h"
 
@@ -9,28 +11,11 @@
 
 enum { SIMPLE_KEY_BYTES = 900 };
 
-static bool is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+enum style { PLAIN, SINGLE, DOUBLE };
 
-/* Safe as a plain scalar anywhere in block style? */
-static bool is_plain(const char *text, size_t len)
+static bool is_blank(char c)
 {
-	if (len == 0 || len > SIMPLE_KEY_BYTES || !(is_alnum(text[0]) || text[0] == '/' || text[0] == '_'))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		char next = i + 1 < len ? text[i + 1] : ' ';
-
-		if (is_alnum(text[i]) || strchr("_./+=@%-$(){}<>,;^~*!&|?", text[i]))
-			continue;
-		if (text[i] == ':' && next != ' ')
-			continue;
-		if (text[i] == ' ' && next != ' ' && next != '#' && i + 1 < len)
-			continue;
-		return false;
-	}
-	return true;
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0';
 }
 
 /* Width of the well-formed UTF-8 character at s, its code point in *c; 0 if it is broken. */
@@ -50,38 +35,115 @@ static size_t utf8_width(const unsigned char *s, size_t len, uint32_t *c)
 	return *c < least[width] || *c > 0x10ffff || (*c >= 0xd800 && *c < 0xe000) ? 0 : width;
 }
 
-static void quoted_char(struct buf *out, const char *at, size_t width, uint32_t c)
+/* May it stand as it is, in quotes at least?  Separators of lines and paragraphs, and what is broken, may not. */
+static bool is_printable(uint32_t c)
 {
-	bool raw = (c >= 0x20 && c < 0x7f) || (c > 0xa0 && c < 0x2000) || (c >= 0x2070 && c < 0xfe00) || c >= 0x10000;
-
-	if (c == '"' || c == '\\')
-		buf_printf(out, "\\%c", (char)c);
-	else if (c == '\n' || c == '\t' || c == '\r')
-		buf_adds(out, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
-	else if (raw)
-		buf_add(out, at, width);
-	else
-		buf_printf(out, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
+	return (c >= 0x20 && c < 0x7f) ||
+	       (c >= 0xa0 && c != 0x2028 && c != 0x2029 && c != 0xfeff && c != 0xfffe && c != 0xffff);
 }
 
-void yaml_write_scalar(struct buf *out, const char *text, size_t len)
+/* Could a reader take the character at i for syntax?  The ends of the text count as blanks. */
+static bool is_indicator(const char *text, size_t len, size_t i)
 {
-	if (is_plain(text, len)) {
-		buf_add(out, text, len);
-		return;
+	bool before_blank = i + 1 == len || is_blank(text[i + 1]);
+
+	switch (text[i]) {
+	case ':':
+		return before_blank;
+	case '#':
+		return i == 0 || is_blank(text[i - 1]);
+	case '?':
+	case '-':
+		return i == 0 && before_blank;
+	default:
+		return i == 0 && strchr(",[]{}&*!|>'\"%@`", text[i]);
 	}
+}
+
+static enum style choose_style(const char *text, size_t len)
+{
+	bool marks_document = len >= 3 && (memcmp(text, "---", 3) == 0 || memcmp(text, "...", 3) == 0);
+	bool plain = !marks_document && !(len && (text[0] == ' ' || text[len - 1] == ' '));
+	bool apostrophe = false;
+
+	for (size_t i = 0, width; i < len; i += width) {
+		uint32_t c = 0;
+
+		width = utf8_width((const unsigned char *)text + i, len - i, &c);
+		if (!width || !is_printable(c))
+			return DOUBLE;
+		apostrophe |= c == '\'';
+		plain = plain && !is_indicator(text, len, i);
+	}
+	return plain ? PLAIN : apostrophe ? DOUBLE : SINGLE;
+}
+
+static void quoted_char(struct buf *out, const char *at, size_t width, uint32_t c)
+{
+	static const struct {
+		uint32_t c;
+		char letter;
+	} letters[] = { { 0, '0' },     { '\a', 'a' }, { '\b', 'b' }, { '\t', 't' },  { '\n', 'n' },    { '\v', 'v' },  { '\f', 'f' },
+			{ '\r', 'r' }, { 0x1b, 'e' }, { '"', '"' },  { '\\', '\\' }, { 0x85, 'N' }, { 0x2028, 'L' }, { 0x2029, 'P' } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(letters); i++)
+		if (letters[i].c == c) {
+			buf_addc(out, '\\');
+			buf_addc(out, letters[i].letter);
+			return;
+		}
+	if (is_printable(c))
+		buf_add(out, at, width);
+	else
+		buf_printf(out, c < 0x100 ? "\\x%02X" : "\\u%04X", c);
+}
+
+static void write_double(struct buf *out, const char *text, size_t len)
+{
 	buf_addc(out, '"');
 	for (size_t i = 0, width; i < len; i += width) {
 		uint32_t c = 0;
 
 		width = utf8_width((const unsigned char *)text + i, len - i, &c);
-		if (!width) {
-			c = 0xfffd; /* bytes that are no UTF-8 have no place in YAML */
+		if (width) {
+			quoted_char(out, text + i, width, c);
+		} else { /* bytes that are no UTF-8 have no place in YAML */
+			buf_adds(out, "\xef\xbf\xbd");
 			width = 1;
 		}
-		quoted_char(out, c == 0xfffd ? "\xef\xbf\xbd" : text + i, c == 0xfffd ? 3 : width, c);
 	}
 	buf_addc(out, '"');
+}
+
+static void write_styled(struct buf *out, const char *text, size_t len, enum style style)
+{
+	if (style == DOUBLE) {
+		write_double(out, text, len);
+		return;
+	}
+	if (style == SINGLE)
+		buf_addc(out, '\'');
+	buf_add(out, text, len);
+	if (style == SINGLE)
+		buf_addc(out, '\'');
+}
+
+void yaml_write_scalar(struct buf *out, const char *text, size_t len)
+{
+	write_styled(out, text, len, choose_style(text, len));
+}
+
+void yaml_write_key(struct buf *out, const char *text, size_t len)
+{
+	write_styled(out, text, len, len ? choose_style(text, len) : SINGLE);
+}
+
+void yaml_write_pair(struct buf *out, const char *key, const char *value)
+{
+	yaml_write_key(out, key, strlen(key));
+	buf_adds(out, *value ? ": " : ":");
+	yaml_write_scalar(out, value, strlen(value));
+	buf_addc(out, '\n');
 }
 
 static void indent_by(struct buf *out, unsigned indent)
@@ -97,7 +159,8 @@ static void write_node(struct buf *out, const struct yaml_node *node, unsigned i
 static void write_value(struct buf *out, const struct yaml_node *value, unsigned indent)
 {
 	if (value->type == YAML_SCALAR) {
-		buf_addc(out, ' ');
+		if (value->count)
+			buf_addc(out, ' ');
 		yaml_write_scalar(out, value->text, value->count);
 		buf_addc(out, '\n');
 	} else if (value->count == 0) {
@@ -113,7 +176,7 @@ static void write_entry(struct buf *out, const struct yaml_entry *entry, unsigne
 	if (entry->key_len <= SIMPLE_KEY_BYTES) {
 		size_t start = out->len;
 
-		yaml_write_scalar(out, entry->key, entry->key_len);
+		yaml_write_key(out, entry->key, entry->key_len);
 		if (out->len - start <= SIMPLE_KEY_BYTES) {
 			buf_addc(out, ':');
 			write_value(out, entry->value, indent + 2);
@@ -123,7 +186,7 @@ static void write_entry(struct buf *out, const struct yaml_entry *entry, unsigne
 		out->data[start] = '\0';
 	}
 	buf_adds(out, "? ");
-	yaml_write_scalar(out, entry->key, entry->key_len);
+	yaml_write_key(out, entry->key, entry->key_len);
 	buf_addc(out, '\n');
 	indent_by(out, indent);
 	buf_addc(out, ':');
