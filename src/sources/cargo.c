@@ -95,18 +95,6 @@ static int fetch(struct sources_context *ctx, const struct graph_source *source)
 
 /* ---- staging ---- */
 
-static int put_text(struct cas_tree *tree, struct cas *cas, const char *path, const struct buf *text)
-{
-	struct cas_entry entry = { .type = CAS_FILE };
-	const char *slash = strrchr(path, '/');
-	_cleanup_free_ char *parent = xstrndup(path, (size_t)(slash - path));
-	int r = cas_put(cas, buf_text(text), text->len, &entry.digest);
-
-	if (r == 0)
-		r = cas_tree_mkdir(tree, parent);
-	return r < 0 ? r : cas_tree_put(tree, path, &entry);
-}
-
 /* What the crate unpacked to: its one directory. */
 static const char *top_of(struct sources_context *ctx, const struct digest *digest, const struct kinds_crate *crate,
 			  struct arena *arena)
@@ -138,7 +126,7 @@ static int add_registry_crate(struct sources_context *ctx, const struct graph_so
 	if (r < 0)
 		return r;
 	buf_printf(&checksum, "{\"package\": \"%s\", \"files\": {}}", crate->sha);
-	return put_text(tree, ctx->cas,
+	return sources_put_text(ctx, tree,
 			arena_printf(arena, "%s/%s/.cargo-checksum.json", cargo->vendor_dir,
 				     top_of(ctx, &digest, crate, arena)),
 			&checksum);
@@ -154,7 +142,7 @@ static int add_git_crate(struct sources_context *ctx, const struct graph_source 
 	if (r == 0)
 		r = cas_tree_set(tree, path, &digest);
 	buf_adds(&checksum, "{\"files\": {}, \"package\": null}");
-	return r < 0 ? r : put_text(tree, ctx->cas, arena_printf(arena, "%s/.cargo-checksum.json", path), &checksum);
+	return r < 0 ? r : sources_put_text(ctx, tree, arena_printf(arena, "%s/.cargo-checksum.json", path), &checksum);
 }
 
 static int add_crate(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
@@ -244,7 +232,7 @@ static int add_config(struct sources_context *ctx, const struct kinds_cargo *car
 			   "[source.crates-io]\nregistry = \"%s\"\nreplace-with = \"vendored-sources\"\n"
 			   "[source.vendored-sources]\ndirectory = \"%s\"\n",
 			   cargo->url, cargo->vendor_dir);
-	return put_text(tree, ctx->cas, cargo->second ? ".cargo/config.toml" : ".cargo/config", &text);
+	return sources_put_text(ctx, tree, cargo->second ? ".cargo/config.toml" : ".cargo/config", &text);
 }
 
 static int tree(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,7 +36,7 @@ int sources_scratch(struct sources_context *ctx, char **ret)
 }
 
 /* The environment with names set, as posix_spawn wants it; the array is heap, its strings are not. */
-static const char **environment(const char *const *set)
+static const char **environment(const char *const *set, bool alone)
 {
 	size_t count = 0, extra = 0, len = 0;
 	const char **ret;
@@ -48,7 +49,7 @@ static const char **environment(const char *const *set)
 	for (size_t i = 0; i < extra; i++)
 		ret[len++] = set[i];
 	for (size_t i = 0; i < count; i++) {
-		bool replaced = false;
+		bool replaced = alone && !str_starts(environ[i], "PATH=");
 
 		for (size_t j = 0; j < extra && !replaced; j++)
 			replaced = strncmp(environ[i], set[j], strcspn(set[j], "=") + 1) == 0;
@@ -59,10 +60,57 @@ static const char **environment(const char *const *set)
 	return ret;
 }
 
+/* As Python prints a list of texts. */
+static void not_found(struct sources_context *ctx, const char *name, const char *path)
+{
+	_cleanup_buf_ struct buf list = BUF_INIT;
+
+	for (const char *at = path, *next; at; at = next) {
+		size_t len = strcspn(at, ":");
+
+		next = at[len] ? at + len + 1 : NULL;
+		buf_printf(&list, "%s'%.*s'", list.len ? ", " : "", (int)len, at);
+	}
+	diag_set(ctx->diag, "prog-not-found", NULL, "Did not find '%s' in PATH: [%s]", name, buf_text(&list));
+}
+
+static const char *search_path(void)
+{
+	const char *path = getenv("PATH");
+
+	return path ? path : "";
+}
+
+int sources_host_tool(struct sources_context *ctx, const char *name, char **ret)
+{
+	const char *path = search_path();
+
+	for (const char *at = path, *next; at; at = next) {
+		size_t len = strcspn(at, ":");
+		_cleanup_free_ char *full = xasprintf("%.*s%s%s", (int)len, at, len ? "/" : "", name);
+		struct stat st;
+
+		next = at[len] ? at + len + 1 : NULL;
+		if (access(full, X_OK) == 0 && stat(full, &st) == 0 && S_ISREG(st.st_mode)) {
+			*ret = steal_pointer(&full);
+			return 0;
+		}
+	}
+	not_found(ctx, name, path);
+	return -ENOENT;
+}
+
+int sources_check_argument(struct sources_context *ctx, const char *tool, const char *text)
+{
+	if (text && *text && *text != '-')
+		return 0;
+	return diag_set(ctx->diag, "source", "invalid-ref", "Not something %s could fetch: '%s'", tool, text ? text : "");
+}
+
 /* The child starts with signals as a shell would give them: a worker ignores SIGPIPE. */
 static int spawn(const struct sources_command *command, int out, int err, pid_t *pid)
 {
-	_cleanup_free_ const char **env = environment(command->environment);
+	_cleanup_free_ const char **env = environment(command->environment, command->alone);
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
@@ -126,10 +174,12 @@ int sources_command(struct sources_context *ctx, const struct sources_command *c
 	if (out < 0 || (apart && err < 0))
 		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot run %s", tool);
 	r = spawn(command, command->output_fd > 0 ? command->output_fd : out, apart ? err : out, &pid);
-	if (r < 0) {
-		diag_errno(ctx->diag, "source", "missing-host-tool", -r, "Cannot run the host tool '%s'", tool);
+	if (r == -ENOENT && !strchr(tool, '/'))
+		not_found(ctx, tool, search_path());
+	else if (r < 0)
+		diag_errno(ctx->diag, "source", NULL, -r, "Cannot run the host tool '%s'", tool);
+	if (r < 0)
 		return r;
-	}
 	r = wait_for(ctx, pid, &status);
 	if (r < 0)
 		return r;

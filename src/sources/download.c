@@ -17,20 +17,6 @@
 
 enum { ETAG_MAX = 1024 };
 
-void sources_mirror_name(struct buf *ret, const char *url)
-{
-	for (; *url; url++) {
-		unsigned char c = (unsigned char)*url;
-
-		if ((c & 0xc0) == 0x80)
-			continue; /* the rest of a character */
-		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '%')
-			buf_addc(ret, (char)c);
-		else
-			buf_addc(ret, '_');
-	}
-}
-
 /* What a source that is one download wants. */
 static struct sources_file file_of(struct sources_context *ctx, const struct graph_source *source, struct buf *directory)
 {
@@ -161,17 +147,6 @@ static int mirror(struct sources_context *ctx, const char *directory, const char
 	close_fd(transfer.fd);
 	sources_answer_release(&answer);
 	return r;
-}
-
-const char *const *sources_urls(struct sources_context *ctx, const char *original, const char *translated, bool tracking,
-				const char *fallback[2])
-{
-	const char *const *urls;
-
-	fallback[0] = translated ? translated : original;
-	fallback[1] = NULL;
-	urls = ctx->urls ? ctx->urls(ctx->data, original, fallback[0], tracking) : NULL;
-	return urls && *urls ? urls : fallback;
 }
 
 int sources_file_fetch(struct sources_context *ctx, const struct sources_file *file)

@@ -41,7 +41,6 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 		struct digest *ret)
 {
 	const struct kinds_gen_cargo_lock *config = source->config;
-	struct cas_entry entry = { .type = CAS_FILE };
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct cas_tree *tree;
 	int r = decode(config->ref, &text);
@@ -50,12 +49,10 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 		diag_set(ctx->diag, "source", "invalid-ref", "The ref of a gen_cargo_lock source is a Cargo.lock in base64; this is not");
 		return r;
 	}
-	r = cas_put(ctx->cas, buf_text(&text), text.len, &entry.digest);
-	if (r < 0)
-		return diag_errno(ctx->diag, "source", NULL, -r, "Cannot store Cargo.lock");
 	r = cas_tree_new(&tree, ctx->cas, NULL);
-	if (r == 0)
-		r = cas_tree_put(tree, "Cargo.lock", &entry);
+	if (r < 0)
+		return r;
+	r = sources_put_text(ctx, tree, "Cargo.lock", &text);
 	if (r == 0)
 		r = cas_tree_digest(tree, "", ret);
 	cas_tree_free(tree);

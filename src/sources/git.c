@@ -79,7 +79,7 @@ static int walk_submodule(struct walk *walk, const struct git_mirror *parent, co
 		.path = *parent->path ? arena_printf(&walk->arena, "%s/%s", parent->path, module->path) : module->path,
 		.url = module->url,
 		.ref = module->ref,
-		.directory = git_mirror_directory(walk->ctx, &walk->arena, "git", module->url, ""),
+		.directory = sources_mirror_directory(walk->ctx, &walk->arena, "git", module->url, ""),
 	};
 	const char *url;
 
@@ -120,7 +120,7 @@ static int walk_all(struct walk *walk)
 		.url = git->original_url,
 		.translated = git->url,
 		.ref = git->ref,
-		.directory = git_mirror_directory(walk->ctx, &walk->arena, "git", git->original_url, ""),
+		.directory = sources_mirror_directory(walk->ctx, &walk->arena, "git", git->original_url, ""),
 	};
 	int r = git_check_ref(walk->ctx, git->ref);
 
@@ -355,7 +355,7 @@ static int check_track(struct sources_context *ctx, const struct kinds_git *git)
 
 	if (!git->track || exact || r < 0 || git_check_ref(ctx, git->track) < 0)
 		return r;
-	directory = xstrdup(git_mirror_directory(ctx, &arena, "git", git->original_url, ""));
+	directory = xstrdup(sources_mirror_directory(ctx, &arena, "git", git->original_url, ""));
 	arena_release(&arena);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const char *arguments[] = { kinds[i], "--list", git->track, "--contains", git->ref, NULL };

@@ -8,29 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 
-enum { ARGUMENTS_MAX = 16, LOCK_POLL_US = 50000, SUBMODULES_MAX = 100000, SHA1_HEX = 40 };
-
-const char *git_mirror_directory(struct sources_context *ctx, struct arena *arena, const char *kind, const char *url,
-				 const char *suffix)
-{
-	_cleanup_buf_ struct buf name = BUF_INIT;
-
-	sources_mirror_name(&name, url);
-	return arena_printf(arena, "%s/%s/%s%s", ctx->sourcedir, kind, buf_text(&name), suffix);
-}
+enum { ARGUMENTS_MAX = 16, SUBMODULES_MAX = 100000, SHA1_HEX = 40 };
 
 int git_check_ref(struct sources_context *ctx, const char *ref)
 {
-	if (ref && *ref && *ref != '-')
-		return 0;
-	diag_set(ctx->diag, "source", "invalid-ref", "Not something git could fetch: '%s'", ref ? ref : "");
-	return -EINVAL;
+	return sources_check_argument(ctx, "git", ref);
 }
 
 static int run(struct sources_context *ctx, const char *directory, const char *const *arguments,
@@ -98,19 +85,7 @@ int git_ensure_repository(struct sources_context *ctx, const char *directory)
 
 int git_lock(struct sources_context *ctx, const char *directory)
 {
-	_cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
-
-	if (fd < 0)
-		return diag_errno(ctx->diag, "source", NULL, errno, "Cannot open the repository %s", directory);
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return diag_errno(ctx->diag, "source", NULL, errno, "Cannot lock the repository %s", directory);
-		r = sources_wait(ctx, NULL, 0, util_now_us() + LOCK_POLL_US);
-		if (r < 0)
-			return r;
-	}
-	return steal_fd(&fd);
+	return sources_lock(ctx, open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), directory);
 }
 
 /* ---- fetching ---- */

@@ -16,9 +16,6 @@ struct git_mirror {
 	const char *directory;  /* where the mirror is */
 };
 
-/* <sourcedir>/<kind>/<mirror directory of url><suffix>, in arena. */
-const char *git_mirror_directory(struct sources_context *ctx, struct arena *arena, const char *kind, const char *url,
-				 const char *suffix);
 /* A ref or URL that could be read as an option, or that is not there: <0 with diag set. */
 int git_check_ref(struct sources_context *ctx, const char *ref);
 

@@ -50,7 +50,7 @@ int git_repo_find(struct sources_context *ctx, struct arena *arena, const char *
 		.mirror = { .url = url,
 			    .translated = translated,
 			    .path = "",
-			    .directory = git_mirror_directory(ctx, arena, kind, bare, ".git") },
+			    .directory = sources_mirror_directory(ctx, arena, kind, bare, ".git") },
 	};
 	if (!ref || !parse_ref(ret, arena, ref)) {
 		diag_set(ctx->diag, "source", NULL, "ref %s is not in the expected format", ref ? ref : "");

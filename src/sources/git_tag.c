@@ -43,8 +43,8 @@ static struct clone make_clone(struct family *family, const char *path, const ch
 		.mirror = { .url = url,
 			    .path = path,
 			    .ref = ref,
-			    .directory = git_mirror_directory(family->ctx, &family->arena, kind, url, "") },
-		.shallow = git_mirror_directory(family->ctx, &family->arena, kind, with_ref, ""),
+			    .directory = sources_mirror_directory(family->ctx, &family->arena, kind, url, "") },
+		.shallow = sources_mirror_directory(family->ctx, &family->arena, kind, with_ref, ""),
 	};
 }
 

@@ -230,7 +230,6 @@ static int append_modules_txt(struct go_stage *stage)
 {
 	const struct kinds_go_module *go = stage->go;
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct cas_entry entry = { .type = CAS_FILE };
 	struct listing listing = { .text = &text, .arena = &stage->arena };
 	const char *directory, *directive;
 	struct required required;
@@ -255,9 +254,7 @@ static int append_modules_txt(struct go_stage *stage)
 	r = cas_tree_type(stage->tree, directory) == CAS_DIRECTORY ?
 		    cas_tree_walk(stage->tree, directory, list_package, &listing) :
 		    0;
-	if (r == 0)
-		r = cas_put(stage->ctx->cas, buf_text(&text), text.len, &entry.digest);
-	return r < 0 ? r : cas_tree_put(stage->tree, "vendor/modules.txt", &entry);
+	return r < 0 ? r : sources_put_text(stage->ctx, stage->tree, "vendor/modules.txt", &text);
 }
 
 static int tree(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,

@@ -1,9 +1,10 @@
-/* patch and patch_queue: changes to what the earlier sources left, made by the host's patch and git. */
+/* patch, patch_queue and quilt: changes to what the earlier sources left, made by the host's patch, git and quilt. */
 #include "sources/sources_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 
@@ -84,3 +85,37 @@ static int queue_tree(struct sources_context *ctx, const struct graph_source *so
 }
 
 const struct sources_ops sources_patch_queue = { .kind = "patch_queue", .tree = queue_tree };
+
+/* ---- quilt ---- */
+
+static int apply_series(struct sources_context *ctx, const struct graph_source *source, const char *directory)
+{
+	const struct kinds_quilt *quilt = source->config;
+	_cleanup_free_ char *patches = xasprintf("%s/%s", directory, quilt->path);
+	_cleanup_free_ char *variable = xasprintf("QUILT_PATCHES=%s", quilt->path), *tool = NULL, *fail = NULL;
+	const char *environment[] = { variable, NULL };
+	const char *argv[] = { NULL, "push", "-a", NULL };
+	struct sources_command command = { .argv = argv, .environment = environment, .alone = true, .directory = directory };
+	struct stat st;
+	int r = sources_host_tool(ctx, "quilt", &tool);
+
+	if (r < 0)
+		return r;
+	if (stat(patches, &st) < 0 || !S_ISDIR(st.st_mode))
+		return diag_set(ctx->diag, "source", "no-dir-found", "Directory does not exist '%s'", quilt->path);
+	fail = xasprintf("Error occurred while calling ['%s', 'push', '-a']", tool);
+	argv[0] = tool;
+	command.fail = fail;
+	return sources_command(ctx, &command);
+}
+
+static int quilt_tree(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,
+		      struct digest *ret)
+{
+	const struct kinds_quilt *quilt = source->config;
+
+	sources_say(ctx, "quilt: Applying patches: %s", quilt->path);
+	return change_tree(ctx, source, previous, apply_series, ret);
+}
+
+const struct sources_ops sources_quilt = { .kind = "quilt", .tree = quilt_tree };

@@ -15,7 +15,9 @@ static const struct sources_ops *const kinds[] = { &sources_local, &sources_work
 						   &sources_git_repo, &sources_cpan,       &sources_pypi,
 						   &sources_gnu,      &sources_cargo,      &sources_cargo2,
 						   &sources_go_module, &sources_anitya,    &sources_gen_cargo_lock,
-						   &sources_docker,   &sources_deb };
+						   &sources_docker,   &sources_deb,       &sources_quilt,
+						   &sources_pip,      &sources_bzr,       &sources_ostree,
+						   &sources_bazel_file, &sources_bazel_source };
 
 static const struct sources_ops *find_ops(const char *kind)
 {
@@ -134,6 +136,18 @@ bool sources_element_key(const struct graph *graph, uint32_t element, struct key
 	return true;
 }
 
+int sources_put_text(struct sources_context *ctx, struct cas_tree *tree, const char *path, const struct buf *text)
+{
+	struct cas_entry entry = { .type = CAS_FILE };
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *parent = xstrndup(path, slash ? (size_t)(slash - path) : 0);
+	int r = cas_put(ctx->cas, buf_text(text), text->len, &entry.digest);
+
+	if (r == 0)
+		r = cas_tree_mkdir(tree, parent);
+	return r < 0 ? r : cas_tree_put(tree, path, &entry);
+}
+
 /* ---- what is there ---- */
 
 static int recorded(struct cas *cas, const char *kind, const struct key *key, struct digest *ret)
@@ -202,17 +216,17 @@ bool sources_lack_originals(struct sources_context *ctx)
 /* ---- making the tree ---- */
 
 static int bring_original(struct sources_context *ctx, const struct sources_ops *ops, const struct graph_source *source,
-			  bool offline)
+			  const struct digest *previous, bool offline)
 {
 	if (!ops->have || ops->have(ctx, source))
 		return 0;
-	if (offline || !ops->fetch) {
+	if (offline || !(ops->fetch || ops->fetch_onto)) {
 		diag_set(ctx->diag, "source", "not-cached", "The original of a %s source is not in the cache",
 			 source->ops->name);
 		return -ENOENT;
 	}
 	ctx->source = source;
-	return ops->fetch(ctx, source);
+	return ops->fetch_onto ? ops->fetch_onto(ctx, source, previous) : ops->fetch(ctx, source);
 }
 
 /* The tree of one source that stands alone: from its record, from elsewhere, or made from its original. */
@@ -239,7 +253,7 @@ static int source_tree(struct sources_context *ctx, const struct graph_source *s
 				return r < 0 ? r : source_record_write(ctx->cas, source->ops->name, &key, ret, ctx->diag);
 		}
 	}
-	r = bring_original(ctx, ops, source, offline);
+	r = bring_original(ctx, ops, source, NULL, offline);
 	ctx->source = source;
 	if (r == 0)
 		r = ops->tree(ctx, source, NULL, ret);
@@ -255,9 +269,9 @@ static int apply_onto(struct sources_context *ctx, struct cas_tree *tree, const 
 	int r = need_ops(ctx, source, &ops);
 
 	if (r == 0)
-		r = bring_original(ctx, ops, source, offline);
-	if (r == 0)
 		r = cas_tree_digest(tree, directory, &previous);
+	if (r == 0)
+		r = bring_original(ctx, ops, source, &previous, offline);
 	ctx->source = source;
 	if (r == 0)
 		r = ops->tree(ctx, source, &previous, &result);

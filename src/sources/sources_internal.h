@@ -13,6 +13,9 @@ struct sources_ops {
 	bool (*have)(struct sources_context *ctx, const struct graph_source *source);
 	/* Brings the original to disk. NULL: nothing to do. */
 	int (*fetch)(struct sources_context *ctx, const struct graph_source *source);
+	/* The same for kinds that look at the earlier sources to fetch (KINDS_PREVIOUS_FETCH): previous is the tree so far in
+	 * their directory. */
+	int (*fetch_onto)(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous);
 	/* Puts the source's tree into the CAS.  previous: for kinds that are staged onto the earlier sources
 	 * (KINDS_PREVIOUS_STAGE), the tree so far in their directory, which ret replaces; else NULL. */
 	int (*tree)(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,
@@ -24,7 +27,11 @@ struct sources_ops {
 extern const struct sources_ops sources_local, sources_workspace, sources_remote, sources_tar, sources_zip,
 	sources_patch, sources_patch_queue, sources_git, sources_git_tag, sources_git_module, sources_git_repo,
 	sources_cpan, sources_pypi, sources_gnu, sources_anitya, sources_gen_cargo_lock, sources_docker,
-	sources_cargo, sources_cargo2, sources_go_module, sources_deb;
+	sources_cargo, sources_cargo2, sources_go_module, sources_deb, sources_quilt, sources_pip, sources_bzr,
+	sources_ostree, sources_bazel_file, sources_bazel_source;
+
+/* Puts a file with this text at path, with its parents; <0 with nothing in diag. */
+int sources_put_text(struct sources_context *ctx, struct cas_tree *tree, const char *path, const struct buf *text);
 
 void sources_say(struct sources_context *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A warning about ctx->source.  token: "git:unlisted-submodule", NULL if a project cannot make it fatal.  0, or -EINVAL with
@@ -49,8 +56,16 @@ int sources_download_open(struct sources_context *ctx, const struct graph_source
 bool sources_download_have(struct sources_context *ctx, const struct graph_source *source);
 int sources_download_fetch(struct sources_context *ctx, const struct graph_source *source);
 int sources_download_track(struct sources_context *ctx, const struct graph_source *source, struct sources_tracked *ret);
+/* ---- where originals are kept (mirror.c) ---- */
+
 /* "https://x/y.tar" -> "https___x_y_tar": every character (not byte) outside [A-Za-z0-9%] becomes '_'. */
 void sources_mirror_name(struct buf *ret, const char *url);
+
+/* <sourcedir>/<kind>/<mirror name of url><suffix>, in arena. */
+const char *sources_mirror_directory(struct sources_context *ctx, struct arena *arena, const char *kind, const char *url,
+				     const char *suffix);
+/* Waits until fd, just opened and called name, is locked by us alone; returns it, to be closed.  <0 with diag set: closed. */
+int sources_lock(struct sources_context *ctx, int fd, const char *name);
 
 /* The URLs to try in order, NULL-terminated: what ctx->urls says, or the one there is (translated, else original), which
  * is put into fallback.  Valid until the next call. */
@@ -62,6 +77,7 @@ const char *const *sources_urls(struct sources_context *ctx, const char *origina
 struct sources_command {
 	const char *const *argv;
 	const char *const *environment; /* NAME=value to set, NULL-terminated; may be NULL */
+	bool alone;                     /* ... and of our own environment it gets PATH only */
 	const char *directory;          /* where it runs; NULL: here */
 	int input;                      /* its stdin; 0: nothing */
 	bool probe;                     /* a status other than 0 is an answer, not a failure */
@@ -72,6 +88,10 @@ struct sources_command {
 /* Runs a command, waiting through ctx->wait.  0 if it ends with status 0, its status with `probe`, else <0 with diag set:
  * `fail`, and the output as detail. */
 int sources_command(struct sources_context *ctx, const struct sources_command *command);
+/* Where PATH has a program; heap.  -ENOENT with diag set (domain "prog-not-found") if nowhere. */
+int sources_host_tool(struct sources_context *ctx, const char *name, char **ret);
+/* Refuses text that a tool would take for an option, or that is not there: <0 with diag set. */
+int sources_check_argument(struct sources_context *ctx, const char *tool, const char *text);
 /* Runs argv (searched in PATH) with its output collected; waits through ctx->wait.  0 if it ends with status 0; else
  * diag says `fail` with the output as detail. output (may be NULL) gets what it wrote to stdout. */
 int sources_run(struct sources_context *ctx, const char *const *argv, const char *fail, struct buf *output);
