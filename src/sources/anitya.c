@@ -149,6 +149,7 @@ static int file_of(struct sources_context *ctx, const struct graph_source *sourc
 				    strncmp(buf_text(&url), anitya->url_template, prefix_len) == 0 ? url.data + prefix_len :
 												     buf_text(&url)),
 		.sha256 = anitya->sha256sum,
+		.community = true,
 	};
 	return 0;
 }

@@ -31,6 +31,7 @@ static struct sources_file file_of(struct sources_context *ctx, const struct gra
 		.original_url = config->original_url,
 		.url = config->url,
 		.sha256 = config->ref,
+		.community = true,
 	};
 }
 

@@ -3,6 +3,8 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
 
@@ -15,6 +17,7 @@ struct transfer {
 	CURL *easy;
 	int write_error;
 	char error[CURL_ERROR_SIZE];
+	char reason[128]; /* what the server says of its status, "Not Found"; empty since HTTP/2 */
 };
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *data)
@@ -44,14 +47,28 @@ static void take_header(const char *line, size_t len, const char *name, struct b
 }
 
 /* A redirect has headers of its own: the last answer's count. */
+/* "HTTP/1.1 404 Not Found" and the end of the line. */
+static void take_reason(struct transfer *transfer, const char *line, size_t len)
+{
+	const char *end = line + len, *at = memchr(line, ' ', len);
+
+	at = at ? memchr(at + 1, ' ', (size_t)(end - at) - 1) : NULL;
+	at = at ? at + 1 : end;
+	while (end > at && (unsigned char)end[-1] <= ' ')
+		end--;
+	snprintf(transfer->reason, sizeof transfer->reason, "%.*s", (int)(end - at), at);
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *data)
 {
-	struct curl_answer *answer = ((struct transfer *)data)->answer;
+	struct transfer *transfer = data;
+	struct curl_answer *answer = transfer->answer;
 	size_t len = size * count;
 
 	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
 		buf_clear(&answer->etag);
 		buf_clear(&answer->challenge);
+		take_reason(transfer, line, len);
 	}
 	take_header(line, len, "ETag:", &answer->etag);
 	take_header(line, len, "WWW-Authenticate:", &answer->challenge);
@@ -65,6 +82,25 @@ static int on_progress(void *data, curl_off_t total, curl_off_t done, curl_off_t
 	if (transfer->request->progress && done > 0)
 		transfer->request->progress(transfer->request->data, (uint64_t)done, (uint64_t)MAX(total, 0));
 	return 0;
+}
+
+/* Whom to trust, where others than the system's are to be: as OpenSSL and Python's requests are told. */
+static void set_trust(CURL *easy)
+{
+	static const struct {
+		const char *name;
+		CURLoption option;
+	} rows[] = { { "REQUESTS_CA_BUNDLE", CURLOPT_CAINFO },
+		     { "CURL_CA_BUNDLE", CURLOPT_CAINFO },
+		     { "SSL_CERT_FILE", CURLOPT_CAINFO },
+		     { "SSL_CERT_DIR", CURLOPT_CAPATH } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *value = getenv(rows[i].name);
+
+		if (value && *value)
+			curl_easy_setopt(easy, rows[i].option, value);
+	}
 }
 
 static void set_options(struct transfer *transfer)
@@ -92,6 +128,7 @@ static void set_options(struct transfer *transfer)
 	curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+	set_trust(easy);
 }
 
 /* Lets the caller wait on what curl waits for. */
@@ -146,7 +183,10 @@ static int conclude(struct transfer *transfer)
 		return transfer->write_error;
 	if (code == CURLE_OK)
 		return status == 304 ? CURL_NOT_MODIFIED : CURL_CAME;
-	buf_adds(&answer->error, *transfer->error ? transfer->error : curl_easy_strerror(code));
+	if (code == CURLE_HTTP_RETURNED_ERROR)
+		buf_printf(&answer->error, "HTTP Error %ld: %s", status, transfer->reason);
+	else
+		buf_adds(&answer->error, *transfer->error ? transfer->error : curl_easy_strerror(code));
 	answer->temporary = may_pass(code, status);
 	return -EIO;
 }

@@ -167,8 +167,11 @@ int sources_file_fetch(struct sources_context *ctx, const struct sources_file *f
 		if (strcmp(sha256, file->sha256) == 0)
 			return 0;
 		ctx->temporary = false; /* another try would bring the same */
-		r = diag_set(ctx->diag, "source", NULL, "File downloaded from %s has sha256sum '%s', not '%s'!", *url, sha256,
-			     file->sha256);
+		if (file->community)
+			r = diag_set(ctx->diag, "source", NULL, "%s expected hash %s, got %s", *url, file->sha256, sha256);
+		else
+			r = diag_set(ctx->diag, "source", NULL, "File downloaded from %s has sha256sum '%s', not '%s'!", *url,
+				     sha256, file->sha256);
 	}
 	return r;
 }

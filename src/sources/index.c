@@ -18,6 +18,7 @@ static struct sources_file file_of(struct sources_context *ctx, const struct gra
 		.original_url = arena_printf(arena, "%s%s", config->base_url, suffix),
 		.url = arena_printf(arena, "%s%s", config->url, suffix),
 		.sha256 = config->sha256sum,
+		.community = true,
 	};
 }
 

@@ -45,6 +45,7 @@ struct sources_file {
 	const char *original_url; /* as written, alias and all */
 	const char *url;          /* translated */
 	const char *sha256;       /* what it must be */
+	bool community;           /* errors in the words of buildstream-plugins-community */
 };
 bool sources_file_have(const struct sources_file *file);
 int sources_file_open(struct sources_context *ctx, const struct sources_file *file);

@@ -88,7 +88,7 @@ static int numbered(struct reader *reader, unsigned base, unsigned max, struct b
 			break;
 		c = c * base + digit;
 	}
-	if ((base == 16 && i < max) || c > 0x10ffff)
+	if ((base == 16 && i < max) || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
 		return fail(reader, "A character that does not exist");
 	add_character(out, c);
 	return 0;
