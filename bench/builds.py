@@ -52,11 +52,11 @@ def imports_project(top, count):
 
 # --- a compiler's work ---
 
-def copy_program(top, path):
-    """A program of this machine, with the libraries it needs, at the same place below top."""
+def copy_program(top, path, place=None):
+    """A program of this machine below top, at the same place if no other is named, with the libraries it needs."""
     libraries = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
-    for source in [path] + re.findall(r"/\S+", libraries):
-        target = top + os.path.abspath(source)
+    for source, where in [(path, place or os.path.abspath(path))] + [(lib, lib) for lib in re.findall(r"/\S+", libraries)]:
+        target = top + where
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy(os.path.realpath(source), target)
 

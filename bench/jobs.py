@@ -1,18 +1,25 @@
 #!/usr/bin/env python3
-"""jobs.py BUILD_DIR [--builds N] [--steps N]: what one budget of processes (--jobs) does to builds side by side.
+"""jobs.py BUILD_DIR [--rounds N] [--real PROJECT SOURCEDIR TARGET...]: what one budget of processes (--jobs) does to builds side by
+side.
 
-N builds, each a make of N steps that keep a processor busy, under `--builders N`: first each make with a -j of its own, then
-all drawing on one budget of as many tokens as there are processors.  Prints the wall and processor time of each, and how many steps ran at a
-time.  Only on a machine with nothing else to do does the wall time say anything: elsewhere more processes get more of it.  Needs make and busybox; sandboxes are made of the host's own programs.
+Two measurements, each without a budget (every make for itself) and with one of as many tokens as there are processors, in
+turns.  A made project: four builds, each a make of eight steps that keep a processor busy, and how many steps ran at a time.
+Targets of a real project, whose sources are downloaded: with as many builders as processors and max-jobs alike, and with four
+builders of four jobs.  Writes docs/results/jobs.md.  On a machine with other work to do, more processes get more of it: read
+processor time and switches there, not wall time.
 """
 import argparse
 import os
-import re
 import resource
 import shutil
+import statistics
 import subprocess
+import sys
 import tempfile
 import time
+
+import builds
+import common
 
 PROGRAMS = ["make", "sh", "date", "mkdir", "cat"]
 ELEMENT = """kind: manual
@@ -32,26 +39,15 @@ $(STEPS):
 """
 
 
-def write(path, text):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
-
-
-def make_project(top, builds, steps):
+def make_project(top, count, steps):
     for name in PROGRAMS:
-        program = os.path.realpath(shutil.which(name))
-        libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
-        for source, target in [(program, f"/bin/{name}")] + [(lib, lib) for lib in re.findall(r"/\S+", libraries)]:
-            where = f"{top}/base{target}"
-            os.makedirs(os.path.dirname(where), exist_ok=True)
-            shutil.copy(source, where)
-    write(f"{top}/project.conf", "name: jobs\nmin-version: 2.0\nelement-path: elements\n")
-    write(f"{top}/elements/base.bst", "kind: import\nsources: [{kind: local, path: base}]\n")
-    write(f"{top}/files/Makefile", MAKEFILE % " ".join(str(i) for i in range(steps)))
-    for i in range(builds):
-        write(f"{top}/elements/b{i}.bst", ELEMENT.replace("NAME", f"b{i}"))
-    write(f"{top}/elements/all.bst", f"kind: stack\ndepends: [{', '.join(f'b{i}.bst' for i in range(builds))}]\n")
+        builds.copy_program(f"{top}/base", shutil.which(name), f"/bin/{name}")
+    builds.write(f"{top}/project.conf", "name: jobs\nmin-version: 2.0\nelement-path: elements\n")
+    builds.write(f"{top}/elements/base.bst", "kind: import\nsources: [{kind: local, path: base}]\n")
+    builds.write(f"{top}/files/Makefile", MAKEFILE % " ".join(str(i) for i in range(steps)))
+    for i in range(count):
+        builds.write(f"{top}/elements/b{i}.bst", ELEMENT.replace("NAME", f"b{i}"))
+    builds.write(f"{top}/elements/all.bst", f"kind: stack\ndepends: [{', '.join(f'b{i}.bst' for i in range(count))}]\n")
 
 
 def most_at_a_time(paths):
@@ -66,34 +62,108 @@ def most_at_a_time(paths):
     return most
 
 
-def run(program, top, project, builds, jobs):
-    shutil.rmtree(f"{top}/cache/artifacts", ignore_errors=True)
-    shutil.rmtree(f"{top}/out", ignore_errors=True)
-    common = [program, "-c", f"{top}/conf", "--no-interactive"]
-    subprocess.run([*common, "build", "base.bst"], cwd=project, check=True, capture_output=True)
-    start, before = time.monotonic(), sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-    subprocess.run([*common, "--builders", str(builds), "--max-jobs", "8", *jobs, "build", "all.bst"], cwd=project, check=True,
-                   capture_output=True)
-    took = time.monotonic() - start
-    used = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
-    subprocess.run([*common, "artifact", "checkout", "--directory", f"{top}/out", "all.bst"], cwd=project, check=True,
-                   capture_output=True)
-    return took, used, most_at_a_time([f"{top}/out/b{i}" for i in range(builds)])
+class Sample:
+    """What a run took: seconds, processor time of all its processes, times one was put off its processor for another."""
+
+    def __init__(self, argv, cwd):
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if done.returncode:
+            raise SystemExit(f"jobs.py: {' '.join(argv)}\n{done.stderr[-3000:]}")
+        self.wall = time.monotonic() - start
+        self.cpu = sum(after[:2]) - sum(before[:2])
+        self.switches = after.ru_nivcsw - before.ru_nivcsw
+
+
+class Project:
+    def __init__(self, program, top, directory, sourcedir, targets):
+        builds.write(f"{top}/conf", f"cachedir: {top}/cache\nlogdir: {top}/logs\nsourcedir: {sourcedir}\n")
+        self.argv, self.directory, self.targets = [program, "-c", f"{top}/conf", "--no-interactive"], directory, targets
+
+    def millrace(self, *args):
+        return Sample([*self.argv, *args], self.directory)
+
+    def prepare(self):
+        """All that the targets need is built, and they are not."""
+        self.millrace("build", *self.targets)
+
+    def build(self, builders, max_jobs, jobs):
+        self.millrace("artifact", "delete", *self.targets)
+        return self.millrace("--builders", str(builders), "--max-jobs", str(max_jobs), "--jobs", str(jobs), "build", *self.targets)
+
+
+def compare(project, builders, max_jobs, cpus, rounds):
+    """Samples without a budget and with one, in turns; who begins changes."""
+    found = {0: [], cpus: []}
+    for number in range(rounds):
+        for jobs in sorted(found, reverse=bool(number % 2)):
+            found[jobs].append(project.build(builders, max_jobs, jobs))
+            print(f"{builders} x {max_jobs}, --jobs {jobs}: {found[jobs][-1].wall:.1f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def row(name, samples):
+    middle = [statistics.median(getattr(sample, what) for sample in samples) for what in ("wall", "cpu", "switches")]
+    return [name, f"{middle[0]:.1f} s", f"{min(sample.wall for sample in samples):.1f} s", f"{middle[1]:.1f} s", f"{middle[2]:,.0f}"]
+
+
+def table(found, cpus, extra=None):
+    rows = [row("each for itself", found[0]), row(f"one budget of {cpus}", found[cpus])]
+    ratio = [f"{statistics.median(getattr(s, what) for s in found[cpus]) / statistics.median(getattr(s, what) for s in found[0]):.2f}x"
+             for what in ("wall", "cpu", "switches")]
+    least = min(s.wall for s in found[cpus]) / min(s.wall for s in found[0])
+    rows.append(["ratio", ratio[0], f"{least:.2f}x", ratio[1], ratio[2]])
+    head = ["", "wall, median", "wall, best", "processor time", "involuntary switches"]
+    if extra:
+        head.append("most steps at a time")
+        rows = [line + [value] for line, value in zip(rows, [*extra, ""])]
+    return common.table(head, rows)
+
+
+def made(program, top, cpus, rounds):
+    names = [f"b{i}.bst" for i in range(4)]
+    make_project(f"{top}/project", 4, 8)
+    project = Project(program, top, f"{top}/project", f"{top}/sources", names)
+    project.prepare()
+    most, found = [], compare(project, 4, 8, cpus, rounds)
+    for jobs in (0, cpus):
+        project.build(4, 8, jobs)
+        common.drop(f"{top}/out")
+        for name in names:
+            project.millrace("artifact", "checkout", "--force", "--directory", f"{top}/out", name)
+        most.append(most_at_a_time([f"{top}/out/b{i}" for i in range(4)]))
+    return table(found, cpus, most)
+
+
+def real(program, top, cpus, rounds, directory, sourcedir, *targets):
+    project = Project(program, top, directory, sourcedir, list(targets))
+    project.prepare()
+    parts = [f"## {os.path.basename(os.path.abspath(directory))}: {', '.join(targets)}",
+             "What they are built upon is in the cache, they are not."]
+    for builders, max_jobs in [(cpus, cpus), (4, 4)]:
+        parts += [f"{builders} builders, max-jobs {max_jobs}:", table(compare(project, builders, max_jobs, cpus, rounds), cpus)]
+    return parts
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
-    parser.add_argument("--builds", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--real", nargs="+", metavar="PROJECT SOURCEDIR TARGET")
     args = parser.parse_args()
-    program = os.path.abspath(f"{args.build}/src/millrace")
-    with tempfile.TemporaryDirectory(prefix="bench-jobs-") as top:
-        make_project(f"{top}/project", args.builds, args.steps)
-        write(f"{top}/conf", f"cachedir: {top}/cache\n")
-        for name, jobs in (("each for itself", ["--jobs", "0"]), ("one budget", [])):
-            took, used, most = run(program, top, f"{top}/project", args.builds, jobs)
-            print(f"{name:16} {took:6.2f} s, {used:6.2f} s of processor, at most {most} steps at a time", flush=True)
+    program, cpus = os.path.abspath(f"{args.build}/src/millrace"), len(os.sched_getaffinity(0))
+    where, top = common.machine(), tempfile.mkdtemp(prefix="bench-jobs-")
+    parts = ["# One budget of processes for all builds (`--jobs`)",
+             f"Made by `bench/jobs.py BUILD_DIR --real PROJECT SOURCEDIR TARGET...` ({where}; load {os.getloadavg()[0]:.1f} at the beginning). Runs "
+             f"without a budget (`--jobs 0`: every make for itself) and with one of as many as there are processors took turns, {args.rounds} each.",
+             "## Four makes of eight steps", "Four builders, max-jobs 8; each step counts to 200,000 in a shell:",
+             made(program, f"{top}/made", cpus, args.rounds)]
+    if args.real:
+        parts += real(program, f"{top}/real", cpus, args.rounds, *args.real)
+    common.write_result("jobs.md", "\n\n".join(parts) + "\n")
+    subprocess.Popen(["sh", "-c", 'chmod -R u+rwX "$0"; rm -rf "$0"', top], stderr=subprocess.DEVNULL, start_new_session=True)
+    print("\n\n".join(parts))
 
 
 main()
