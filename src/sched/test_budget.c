@@ -120,6 +120,28 @@ static void equal_shares(void **state)
 	budget_free(budget);
 }
 
+/* One token more is no reason to take it away. */
+static void one_more_is_left_alone(void **state)
+{
+	struct budget *budget = budget_new(7, 2);
+
+	budget_join(budget, 0, 1, 7);
+	budget_join(budget, 1, 1, 7);
+	expect_move(budget, 0, 1);
+	expect_move(budget, 1, 1);
+	budget_look(budget, 0, 0);
+	expect_move(budget, 0, 5);
+	assert_int_equal(budget_look(budget, 1, 0), 0);
+	for (uint32_t more = 6; more > 4; more--) { /* until they have 4 and 3 */
+		assert_true(budget_catch(budget, 0));
+		budget_took(budget, 0, 1);
+		expect_move(budget, 1, 1);
+		assert_int_equal(budget_look(budget, 1, 0), 0);
+	}
+	assert_false(budget_catch(budget, 0));
+	budget_free(budget);
+}
+
 static void seen(void **state)
 {
 	struct budget *budget = budget_new(2, 2);
@@ -159,7 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(alone_it_gets_all_it_can_use), cmocka_unit_test(who_waits_gets_all_at_once_in_order),
 		cmocka_unit_test(unused_ones_go_to_others),     cmocka_unit_test(equal_shares),
-		cmocka_unit_test(seen),
+		cmocka_unit_test(one_more_is_left_alone),       cmocka_unit_test(seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

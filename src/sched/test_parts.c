@@ -63,6 +63,21 @@ static void heap_keeps_order(void **state)
 	}
 }
 
+/* Equal keys do not happen; if they did, nothing would be moved that need not be. */
+static void heap_moves_nothing_without_need(void **state)
+{
+	static const uint32_t expected[] = { 0, 5, 4, 3, 2, 1 };
+	struct heap_entry entries[6];
+	struct heap heap = { .entries = entries };
+
+	for (uint32_t i = 0; i < 6; i++)
+		heap_push(&heap, 7, i);
+	for (uint32_t i = 0; i < 6; i++)
+		assert_int_equal(entries[i].element, i);
+	for (uint32_t i = 0; i < 6; i++)
+		assert_int_equal(heap_pop(&heap).element, expected[i]);
+}
+
 static void slots_find_and_count(void **state)
 {
 	struct slots slots = { 0 };
@@ -201,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_elements_no_edges),
 		cmocka_unit_test(heap_keeps_order),
+		cmocka_unit_test(heap_moves_nothing_without_need),
 		cmocka_unit_test(critical_paths),
 		cmocka_unit_test(strange_ids_are_stale),
 		cmocka_unit_test(one_good_spawn_forgives_all),

@@ -37,10 +37,13 @@ static void misbehave(int number, int fd)
 
 void worker_seam_deadlines(struct pool_config *config)
 {
-	const char *told = getenv("MILLRACE_TEST_PING_MS");
+	const char *told = getenv("MILLRACE_TEST_PING_MS"); /* after how long, how long */
+	long after_ms, deadline_ms;
 
-	if (told)
-		config->ping_after_us = config->ping_deadline_us = strtol(told, NULL, 10) * 1000;
+	if (!told || sscanf(told, "%ld:%ld", &after_ms, &deadline_ms) != 2)
+		return;
+	config->ping_after_us = after_ms * 1000;
+	config->ping_deadline_us = deadline_ms * 1000;
 }
 
 static void die_as_told(enum worker_boundary boundary, uint32_t incarnation, int fd)

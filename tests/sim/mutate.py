@@ -33,9 +33,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SCHED = ["budget", "heap", "jobs", "next", "plan", "resources", "sched", "slots", "weigh", "workers"]
 FIXED = ["src/sched/check.c", "src/state/state.c"]
 MUTATED = [f"src/sched/{name}.c" for name in SCHED] + ["src/state/journal.c", "src/state/record.c"]
-SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "model", "graph", "twin", "tokens")]
+SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "model", "views", "graph", "twin", "tokens")]
 BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "fs", "map", "util")]
-UNITS = {"sched": ["src/sched/test_sched.c", "src/sched/test_parts.c", "src/sched/test_budget.c"], "state": ["src/state/test_state.c"]}
+FIXTURE = "src/sched/test_fixture.c"
+UNITS = {"sched": [f"src/sched/test_{name}.c" for name in ("bounds", "plan", "workers", "limits", "parts", "budget")],
+         "state": [f"src/state/test_{name}.c" for name in ("journal", "state")]}
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests/sim")]
 
 # (what, pattern, replacement).  Patterns see one line, without its comment.
@@ -135,12 +137,17 @@ def link(work, target, objects):
 
 
 def build_all(work):
-    for name in MUTATED + FIXED + SIM + BASE + UNITS["sched"] + UNITS["state"]:
+    for name in MUTATED + FIXED + SIM + BASE + [FIXTURE] + UNITS["sched"] + UNITS["state"]:
         if os.path.exists(os.path.join(ROOT, name)) and not compile_to(os.path.join(ROOT, name), object_of(work, name)):
             sys.exit(f"mutate: {name} does not compile as it is")
     objects = [object_of(work, n) for n in MUTATED + FIXED + BASE + SIM]
     if not link(work, os.path.join(work, "sim"), objects) or run([os.path.join(work, "sim"), "--count", "20"]) != 0:
         sys.exit("mutate: the simulation does not link, or fails, as it is")
+    for test in UNITS["sched"] + UNITS["state"]:
+        unit = os.path.join(work, "unit")
+        parts = [object_of(work, n) for n in MUTATED + FIXED + BASE + [FIXTURE, test]]
+        if not link(work, unit, parts) or run([unit], 60) != 0:
+            sys.exit(f"mutate: {test} does not link, or fails, as it is")
 
 
 def judge(work, number, mutant, count, fast):
@@ -157,7 +164,7 @@ def judge(work, number, mutant, count, fast):
         caught = {"sim": False, "unit": False}
         for test in UNITS[mutant.name.split("/")[1]]:
             if not (fast and caught["unit"]):
-                caught["unit"] |= not link(place, unit, [obj, *rest, object_of(work, test)]) or run([unit], 60) != 0
+                caught["unit"] |= not link(place, unit, [obj, *rest, object_of(work, test), object_of(work, FIXTURE)]) or run([unit], 60) != 0
         if not (fast and caught["unit"]):
             if not link(place, sim, [obj, *rest] + [object_of(work, n) for n in SIM]):
                 return None

@@ -106,6 +106,10 @@ const char *model_quiet(struct model *model, uint32_t idle, const struct sched *
 bool model_may_run(const struct model *model, uint32_t element, enum sched_queue *ret_queue);
 bool model_settled(const struct model *model, uint32_t element); /* at the end of its way, for good or bad */
 
+/* ---- views.c ---- */
+/* Does the scheduler tell of every element what the rules say?  jobs: dispatched so far. */
+const char *model_same(const struct model *model, const struct sched *sched, uint64_t jobs);
+
 /* ---- twin.c: the journal, and a replica for each worker ---- */
 struct twin;
 struct twin *twin_new(uint32_t elements, uint32_t slots, bool may_roll);

@@ -63,7 +63,7 @@ struct world {
 	struct event *events;
 	size_t event_count, event_cap;
 	uint32_t people_left, fail_percent, temporary_percent, death_percent, faults;
-	uint64_t steps;
+	uint64_t steps, jobs;
 	bool finished;
 };
 
@@ -596,6 +596,15 @@ static void trouble(struct world *w)
 
 /* ---- commands ---- */
 
+static uint32_t alive(const struct world *w)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < w->config.max_workers; i++)
+		count += w->workers[i].state != GONE;
+	return count;
+}
+
 static void do_spawn(struct world *w, const struct sched_command *c)
 {
 	struct wworker *worker = &w->workers[c->worker];
@@ -604,6 +613,8 @@ static void do_spawn(struct world *w, const struct sched_command *c)
 		wrong(w, "spawned into a slot that is taken");
 	if (w->model.suspended)
 		wrong(w, "spawned while suspended");
+	if (alive(w) >= w->model.limits[SCHED_SUBPROCESS])
+		wrong(w, "spawned one worker too many");
 	*worker = (struct wworker){ .state = COMING, .incarnation = c->incarnation, .last_arrival = w->now };
 	if (w->twin)
 		twin_spawn(w->twin, c->worker);
@@ -627,6 +638,7 @@ static void do_dispatch(struct world *w, const struct sched_command *c)
 	*job = (struct wjob){ .id = c->job, .element = c->element, .queue = c->queue };
 	choose_result(w, job);
 	w->stats->jobs++;
+	w->jobs++;
 	if (w->twin)
 		twin_dispatch(w->twin, c->worker, c->job);
 	if (worker->state == ALIVE)
@@ -719,6 +731,9 @@ static void commands(struct world *w)
 		idle += (w->workers[i].state == ALIVE || w->workers[i].state == DEAD) && !w->workers[i].count &&
 			!w->workers[i].retired;
 	right(w, model_quiet(&w->model, idle, w->sched));
+	right(w, model_same(&w->model, w->sched, w->jobs));
+	if (sched_finished(w->sched) != w->finished && !(w->model.suspended && w->finished))
+		wrong(w, "finished, or not: it says otherwise than it said");
 }
 
 static bool in_worker(enum event_type type)
