@@ -250,7 +250,8 @@ static const struct {
 	const char *kind;
 	const struct elements_kind *acting;
 } kinds[] = {
-	{ "autotools", &elements_manual }, { "bazel_build", &elements_manual }, { "cargo", &elements_manual },
+	{ "autotools", &elements_manual }, { "bazel_build", &elements_manual }, { "bazelize", &elements_bazelize },
+	{ "cargo", &elements_manual },
 	{ "check_forbidden", &elements_check_forbidden },
 	{ "cmake", &elements_manual },     { "collect_initial_scripts", &elements_collect_scripts },
 	{ "collect_integration", &elements_collect_integration },
@@ -260,9 +261,10 @@ static const struct {
 	{ "flatpak_image", &elements_flatpak_image }, { "flatpak_repo", &elements_script },
 	{ "import", &elements_import },    { "make", &elements_manual },
 	{ "makemaker", &elements_manual }, { "manual", &elements_manual },      { "meson", &elements_manual },
-	{ "modulebuild", &elements_manual }, { "ostree", &elements_ostree },    { "pip", &elements_manual },       { "pyproject", &elements_manual },
+	{ "modulebuild", &elements_manual }, { "oci", &elements_oci },
+	{ "ostree", &elements_ostree },    { "pip", &elements_manual },       { "pyproject", &elements_manual },
 	{ "qmake", &elements_manual },     { "script", &elements_script },      { "setuptools", &elements_manual },
-	{ "stack", &elements_stack }, { "tar_element", &elements_tar },
+	{ "snap_image", &elements_snap_image }, { "stack", &elements_stack }, { "tar_element", &elements_tar },
 	{ "x86image", &elements_image },
 };
 

@@ -34,9 +34,10 @@ struct elements_kind {
 	int (*assemble)(struct build *build, const char **collect, struct diag *diag);
 };
 extern const struct elements_kind elements_manual, elements_script, elements_import, elements_stack, elements_compose,
-	elements_filter, elements_image, elements_collect_integration, elements_collect_scripts,
+	elements_bazelize, elements_filter, elements_image, elements_collect_integration, elements_collect_scripts,
 	elements_check_forbidden, elements_collect_manifest, elements_dpkg_build, elements_dpkg_deploy,
-	 elements_flatpak_image, elements_ostree, elements_tar;
+	 elements_flatpak_image, elements_oci, elements_ostree, elements_snap_image,
+	elements_tar;
 
 struct build {
 	const struct elements_job *job;
