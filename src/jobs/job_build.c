@@ -127,9 +127,13 @@ static int on_wait(void *data, int pidfd)
 static int on_commands(void *data, const struct sandbox_jobserver **ret)
 {
 	struct build *build = data;
+	int64_t start_us = util_now_us();
+	int r;
 
 	jobs_log_release(&build->log);
-	return jobs_tokens_take(&build->tokens, build->job, ret);
+	r = jobs_tokens_take(&build->tokens, build->job, ret);
+	build->job->budget_us += util_now_us() - start_us;
+	return r;
 }
 
 static int on_check(void *data)

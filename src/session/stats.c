@@ -22,11 +22,20 @@ void session_stats_begin(struct session_stats *stats)
 	stats->before_us = own_cpu_us();
 }
 
+static void add(struct session_worker_stats *to, const struct session_worker_stats *from)
+{
+	to->jobs += from->jobs;
+	to->busy_us += from->busy_us;
+	to->command_us += from->command_us;
+	to->budget_us += from->budget_us;
+	to->wait_us += from->wait_us;
+}
+
 void session_stats_add(struct session_stats *stats, const struct driver_job *job, const struct wire_result *result,
 		       int64_t elapsed_us)
 {
-	struct session_worker_stats *worker;
-	int64_t whole_us = elapsed_us - job->started_us, inside_us = 0;
+	int64_t whole_us = elapsed_us - job->started_us;
+	struct session_worker_stats one = { .jobs = 1 };
 
 	if (job->slot >= stats->count) {
 		size_t count = job->slot + 1u;
@@ -35,21 +44,37 @@ void session_stats_add(struct session_stats *stats, const struct driver_job *job
 		memset(stats->workers + stats->count, 0, (count - stats->count) * sizeof(*stats->workers));
 		stats->count = count;
 	}
-	worker = &stats->workers[job->slot];
-	worker->jobs++;
 	if (result) {
-		inside_us = result->ended_us - result->started_us;
-		worker->command_us += result->command_us;
+		one.busy_us = result->ended_us - result->started_us;
+		one.command_us = result->command_us;
+		one.budget_us = result->budget_us;
 	}
-	worker->busy_us += inside_us;
-	worker->wait_us += MAX(whole_us - inside_us, 0);
+	one.wait_us = MAX(whole_us - one.busy_us, 0);
+	add(&stats->workers[job->slot], &one);
+	if (job->queue == SCHED_BUILD)
+		add(&stats->builds, &one);
+}
+
+static int64_t rest_us(const struct session_worker_stats *worker)
+{
+	return MAX(worker->busy_us - worker->command_us - worker->budget_us, 0);
 }
 
 static void add_row(struct buf *out, const char *name, const struct session_worker_stats *worker, int64_t wall_us)
 {
-	buf_printf(out, "%-8s %6" PRIu32 " %9.2f s %9.2f s %9.2f s %9.2f s\n", name, worker->jobs,
-		   (double)worker->command_us / 1e6, (double)(worker->busy_us - worker->command_us) / 1e6,
+	buf_printf(out, "%-8s %6" PRIu32 " %9.2f s %9.2f s %9.2f s %9.2f s %9.2f s\n", name, worker->jobs,
+		   (double)worker->command_us / 1e6, (double)worker->budget_us / 1e6, (double)rest_us(worker) / 1e6,
 		   (double)worker->wait_us / 1e6, (double)MAX(wall_us - worker->busy_us - worker->wait_us, 0) / 1e6);
+}
+
+/* How much of the time between dispatch and result was not the builds' own. */
+static void add_builds(struct buf *out, const struct session_worker_stats *builds)
+{
+	int64_t whole_us = builds->busy_us + builds->wait_us - builds->budget_us;
+
+	if (whole_us > 0)
+		buf_printf(out, "%" PRIu32 " builds: %.2f %% of their time was not their commands'\n", builds->jobs,
+			   100.0 * (double)(whole_us - builds->command_us) / (double)whole_us);
 }
 
 void session_stats_report(const struct session_stats *stats, struct session *session, const struct driver *driver)
@@ -61,7 +86,7 @@ void session_stats_report(const struct session_stats *stats, struct session *ses
 	int64_t cpu_us = own_cpu_us();
 	char name[24];
 
-	buf_adds(&out, "worker     jobs    commands     the rest    dispatch         idle\n");
+	buf_adds(&out, "worker     jobs    commands      budget     the rest    dispatch         idle\n");
 	for (size_t i = 0; i < stats->count; i++) {
 		const struct session_worker_stats *worker = &stats->workers[i];
 
@@ -69,12 +94,10 @@ void session_stats_report(const struct session_stats *stats, struct session *ses
 			continue;
 		snprintf(name, sizeof(name), "%zu", i + 1);
 		add_row(&out, name, worker, wall_us);
-		sum.jobs += worker->jobs;
-		sum.busy_us += worker->busy_us;
-		sum.command_us += worker->command_us;
-		sum.wait_us += worker->wait_us;
+		add(&sum, worker);
 	}
 	add_row(&out, "all", &sum, 0);
+	add_builds(&out, &stats->builds);
 	buf_printf(&out, "%" PRIu64 " processes forked in %.1f ms, %" PRIu64 " jobs dispatched, %" PRIu64 " + %" PRIu64
 		   " bytes of messages, %.2f s in all\n", pool->spawned, (double)pool->fork_us / 1e3, pool->dispatched,
 		   pool->bytes_sent, pool->bytes_received, (double)wall_us / 1e6);

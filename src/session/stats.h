@@ -7,13 +7,15 @@
 
 struct session_worker_stats {
 	uint32_t jobs;
-	int64_t busy_us, command_us; /* with a job; of that inside sandboxed commands */
-	int64_t wait_us;             /* between dispatch and begin, end and return */
+	int64_t busy_us;               /* with a job; of that: */
+	int64_t command_us, budget_us; /* inside sandboxed commands, waiting for the budget's tokens */
+	int64_t wait_us;               /* between dispatch and begin, end and return */
 };
 
 struct session_stats {
 	struct session_worker_stats *workers; /* by slot */
 	size_t count, cap;
+	struct session_worker_stats builds; /* those jobs alone, of all workers */
 	int64_t before_us; /* of this process's processor time when jobs began */
 };
 

@@ -165,6 +165,7 @@ static void spoil_outcome(struct wire_any *any) { any->result.outcome = WIRE_OUT
 static void spoil_times(struct wire_any *any) { any->result.started_us = 21; }
 static void spoil_count(struct wire_any *any) { any->result.change_count = 0; }
 static void spoil_command(struct wire_any *any) { any->result.command_us = -1; }
+static void spoil_budget(struct wire_any *any) { any->result.budget_us = -1; }
 
 static void test_senseless(void **state UNUSED)
 {
@@ -178,6 +179,7 @@ static void test_senseless(void **state UNUSED)
 	refuse(samples[7], spoil_times);
 	refuse(samples[7], spoil_count);
 	refuse(samples[7], spoil_command);
+	refuse(samples[7], spoil_budget);
 }
 
 static char *repeat(const char *text, size_t times)

@@ -39,7 +39,7 @@ _Static_assert(offsetof(struct wire_result, log) == offsetof(struct wire_result,
 /* No padding inside fixed parts: it would carry bytes of whatever lay there before. */
 _Static_assert(sizeof(struct wire_dispatch) == 48 && sizeof(struct wire_ready) == 16, "");
 _Static_assert(offsetof(struct wire_message, action) == 32 && offsetof(struct wire_progress, text) == 32, "");
-_Static_assert(offsetof(struct wire_result, domain) == 64, "");
+_Static_assert(offsetof(struct wire_result, domain) == 72, "");
 
 struct wire_head {
 	uint16_t type, strings;
@@ -168,6 +168,7 @@ static bool sensible(const struct wire_any *any)
 	case WIRE_RESULT:
 		return any->result.outcome < WIRE_OUTCOME_END && any->result.started_us <= any->result.ended_us &&
 		       any->result.user_us >= 0 && any->result.system_us >= 0 && any->result.command_us >= 0 &&
+		       any->result.budget_us >= 0 &&
 		       (any->result.change_count == 0) == (any->result.change_bytes == 0);
 	case WIRE_CANCEL:
 	case WIRE_PING:

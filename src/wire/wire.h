@@ -118,7 +118,7 @@ struct wire_result {
 	uint64_t applied;      /* journal records applied before this job, for --debug */
 	int64_t started_us, ended_us;      /* on util_now_us's clock */
 	int64_t user_us, system_us;        /* processor time of children the job waited for; 0 if not measured */
-	int64_t command_us;                /* of that wall time, inside sandboxed commands */
+	int64_t command_us, budget_us;     /* of that wall time: inside sandboxed commands, waiting for the budget's tokens */
 	const char *domain, *reason;       /* as in struct diag; NULL unless it failed */
 	const char *where, *text, *detail; /* as in struct diag: provenance, message, detail */
 	const char *log;                   /* absolute path of the job's log, or NULL */

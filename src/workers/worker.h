@@ -48,6 +48,7 @@ struct worker_job {
 	bool temporary;               /* a failure that a retry may mend */
 	const char *log;              /* absolute path of its log, in the arena, or NULL */
 	int64_t command_us;           /* wall time inside sandboxed commands */
+	int64_t budget_us;            /* wall time waiting for the budget's tokens */
 	/* private */
 	struct worker *worker;
 	bool cancelled;
