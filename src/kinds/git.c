@@ -141,6 +141,7 @@ static int read_switches(const struct kinds_context *ctx, const struct yaml_node
 		r = yaml_get_bool(config, "full-clone", &git->full_clone, ctx->diag);
 	if (r >= 0)
 		r = yaml_get_bool(config, "use-lfs", &git->use_lfs, ctx->diag);
+	git->says_lfs = r > 0;
 	git->checkout_submodules = true;
 	if (r >= 0)
 		r = yaml_get_bool(config, "checkout-submodules", &git->checkout_submodules, ctx->diag);

@@ -76,6 +76,7 @@ struct kinds_git {
 	const char *path;               /* git_module: where the parent has it; "" if none */
 	bool ref_is_describe;           /* ref-format: git-describe */
 	bool checkout_submodules, track_tags, full_clone, use_lfs;
+	bool says_lfs;                  /* use-lfs is given at all */
 	struct kinds_git_tag *tags;
 	uint32_t tag_count;
 	struct kinds_submodule *submodules; /* sorted by path */

@@ -146,6 +146,36 @@ static bool have(struct sources_context *ctx, const struct graph_source *source)
 	return ret;
 }
 
+/* Is git-lfs there, if it is asked for? */
+static int check_lfs(struct sources_context *ctx, const struct kinds_git *git)
+{
+	const char *argv[] = { "git", "lfs", "--version", NULL };
+
+	return git->use_lfs ? sources_run(ctx, argv, "Git lfs not installed", NULL) : 0;
+}
+
+/* Whoever says nothing of LFS may not know that the repository has it. */
+static int warn_unused_lfs(struct family *family, const struct clone *clone)
+{
+	static const char *const marks[] = { "filter=lfs", "diff=lfs", "merge=lfs" };
+	_cleanup_free_ char *file = xasprintf("%s:.gitattributes", clone->mirror.ref);
+	const char *token = family->git->variant == KINDS_GIT_MODULE ? "git_module:unused-lfs" : "git_tag:unused-lfs";
+	const char *arguments[] = { "show", file, NULL };
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	bool found = false;
+	int r;
+
+	if (family->git->says_lfs || !present(clone))
+		return 0;
+	r = git_probe(family->ctx, present(clone), arguments, &text);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(marks); i++)
+		found = found || strstr(buf_text(&text), marks[i]);
+	if (!found)
+		return MIN(r, 0);
+	return sources_warn(family->ctx, token, "a filter, diff or merge is set to use lfs in .gitattributes",
+			    "Git LFS not configured but LFS objects exist");
+}
+
 /* ---- fetching ---- */
 
 /* A repository made beside its final place, which it takes if nobody was quicker. */
@@ -276,8 +306,10 @@ static int fetch_clone(struct sources_context *ctx, const struct clone *clone, b
 static int fetch(struct sources_context *ctx, const struct graph_source *source)
 {
 	struct family family = { .ctx = ctx, .source = source, .git = source->config };
-	int r = find_family(&family);
+	int r = check_lfs(ctx, source->config);
 
+	if (r == 0)
+		r = find_family(&family);
 	if (r == 0)
 		r = fetch_clone(ctx, &family.clones[0], family.git->full_clone);
 	if (r == 0)
@@ -300,6 +332,8 @@ static int set_origin(struct sources_context *ctx, const char *mirror, const cha
 
 	if (r < 0)
 		return r;
+	while (url.len && url.data[url.len - 1] == '\n')
+		url.data[--url.len] = '\0';
 	set[2] = buf_text(&url);
 	return git_run(ctx, git_dir, set, "Failed to set origin url", NULL);
 }
@@ -354,7 +388,11 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	if (r < 0)
 		return r;
 	sources_say(ctx, "Staging %s", family.git->original_url);
-	r = find_family(&family);
+	r = check_lfs(ctx, family.git);
+	if (r == 0)
+		r = find_family(&family);
+	for (uint32_t i = 0; r == 0 && i < family.count; i++)
+		r = warn_unused_lfs(&family, &family.clones[i]);
 	for (uint32_t i = 0; r == 0 && i < family.count; i++)
 		r = add_clone(&family, &family.clones[i], tree);
 	if (r == 0)
