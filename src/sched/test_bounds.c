@@ -1,7 +1,7 @@
 /* Every comparison at its bound, every number to the last one. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <cmocka.h>

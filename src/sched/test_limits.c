@@ -1,7 +1,7 @@
 /* Limits, expiry, fairness; what people see of it. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <cmocka.h>

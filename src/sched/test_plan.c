@@ -1,8 +1,7 @@
 /* What is required, what is ready, what becomes of failures, retries, quit and terminate. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 
 #include <cmocka.h>
 

@@ -1,7 +1,7 @@
 /* Workers that come, go and die; jobs that are sure of one. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <cmocka.h>
