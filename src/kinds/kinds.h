@@ -211,12 +211,11 @@ uint32_t kinds_source_infos(struct arena *arena, const struct graph_source *sour
 const struct yaml_node *kinds_source_manifest(struct arena *arena, const struct graph_source *source);
 /* What collect_manifest searches for a version, in order: names of files and git refs.  An array in the arena and its length. */
 uint32_t kinds_source_names(struct arena *arena, const struct graph_source *source, const char *const **ret);
-/* The groups that pattern captures in text, joined by dots; of several matches the first of those with most groups.
- * pattern: a Python regular expression, or NULL for numbers joined by dots.  NULL if nothing matches, or if the pattern
- * needs more of Python than POSIX has (look-around, lazy repetition). */
+/* The groups that pattern captures in text, joined by dots; of several matches the first of those with most groups; without
+ * groups the whole match.  pattern: a Python regular expression (base/pattern.h), or NULL for numbers joined by dots.  NULL
+ * if nothing matches, or if the pattern is not understood. */
 const char *kinds_guess_version(struct arena *arena, const char *text, const char *pattern);
-/* The same for the first match in text, whatever comes behind; without groups the whole of it.  pattern: NULL for two or
- * three numbers joined by dots. */
+/* The same for the first match in text, whatever comes behind.  pattern: NULL for two or three numbers joined by dots. */
 const char *kinds_first_version(struct arena *arena, const char *text, const char *pattern);
 
 /* ---- YAML as it stands in keys */
