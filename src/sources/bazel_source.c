@@ -156,7 +156,7 @@ static int read_list(struct resolved *resolved, struct toml **ret)
 	const char *name = resolved->bazel->repo_file;
 	_cleanup_buf_ struct buf text = BUF_INIT, why = BUF_INIT;
 	struct diag *diag = resolved->ctx->diag;
-	struct toml *names;
+	struct toml *names = NULL;
 	int r = read_file(resolved, &text);
 
 	if (r == 0 && starlark_read(&resolved->arena, buf_text(&text), text.len, &names, &why) < 0)
@@ -272,7 +272,7 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	const struct kinds_bazel_source *bazel = source->config;
 	_cleanup_buf_ struct buf workspace = BUF_INIT;
 	struct arena arena = { 0 };
-	struct cas_tree *tree;
+	struct cas_tree *tree = NULL;
 	struct digest files;
 	int r = cas_import(ctx->cas, AT_FDCWD, mirror_of(ctx, source, &arena), 0, NULL, &files, ctx->diag);
 

@@ -33,9 +33,11 @@ static int find(struct branch *branch, struct sources_context *ctx, const struct
 	const struct kinds_bzr *bzr = source->config;
 
 	*branch = (struct branch){ .ctx = ctx, .bzr = bzr };
-	if (!is_inside(bzr->track) || !bzr->ref)
-		return diag_set(ctx->diag, "source", "invalid-ref", "Not a branch and revision that bzr could fetch: '%s' '%s'",
-				bzr->track, bzr->ref ? bzr->ref : "");
+	if (!is_inside(bzr->track) || !bzr->ref) {
+		diag_set(ctx->diag, "source", "invalid-ref", "Not a branch and revision that bzr could fetch: '%s' '%s'",
+			 bzr->track, bzr->ref ? bzr->ref : "");
+		return -EINVAL;
+	}
 	branch->mirror = sources_mirror_directory(ctx, &branch->arena, "bzr", bzr->original_url, "");
 	branch->directory = arena_printf(&branch->arena, "%s/%s", branch->mirror, bzr->track);
 	branch->revision = arena_printf(&branch->arena, "--revision=revno:%s", bzr->ref);

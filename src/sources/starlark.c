@@ -160,7 +160,7 @@ static int read_value(struct reader *reader, struct toml **ret);
 
 static int read_list(struct reader *reader, const char *end, struct toml **ret)
 {
-	struct toml *item;
+	struct toml *item = NULL;
 	int r = 0;
 
 	*ret = toml_new(reader->arena, TOML_ARRAY);
@@ -178,7 +178,7 @@ static int read_list(struct reader *reader, const char *end, struct toml **ret)
 
 static int read_dictionary(struct reader *reader, struct toml **ret)
 {
-	struct toml *key = toml_new(reader->arena, TOML_STRING), *value;
+	struct toml *key = toml_new(reader->arena, TOML_STRING), *value = NULL;
 	int r = 0;
 
 	*ret = toml_new(reader->arena, TOML_TABLE);
@@ -249,7 +249,7 @@ static int read_statement(struct reader *reader, struct toml *names)
 {
 	const char *start = reader->at;
 	struct toml_text name = { NULL, 0 };
-	struct toml *value;
+	struct toml *value = NULL;
 	int r;
 
 	if (!at_text(reader)) {

@@ -278,7 +278,7 @@ static int read_value(struct reader *reader, struct toml **ret);
 
 static int read_array(struct reader *reader, struct toml **ret)
 {
-	struct toml *item;
+	struct toml *item = NULL;
 	int r = skip_lines(reader);
 
 	*ret = toml_new(reader->arena, TOML_ARRAY);
@@ -330,7 +330,7 @@ static int put_pair(struct reader *reader, struct toml *table, const struct name
 
 static int read_inline_table(struct reader *reader, struct toml **ret)
 {
-	struct toml *value;
+	struct toml *value = NULL;
 	struct name *name;
 	int r;
 
@@ -424,7 +424,7 @@ static int read_number(struct reader *reader, struct toml **ret)
 {
 	static const char decimal[] = "0123456789";
 	_cleanup_buf_ struct buf text = BUF_INIT, out = BUF_INIT;
-	const char *at = reader->at, *end = reader->end;
+	const char *at = reader->at, *end = reader->end, *written;
 	bool is_float = false;
 	size_t len;
 
@@ -458,12 +458,11 @@ static int read_number(struct reader *reader, struct toml **ret)
 		return fail(reader, "A number is too long");
 	reader->at = at;
 	if (is_float) {
-		print_float(&out, strtod(text.data, NULL));
+		print_float(&out, strtod(buf_text(&text), NULL));
 		return plain(reader, ret, buf_text(&out));
 	}
-	if (*text.data == '+' || str_eq(text.data, "-0"))
-		return plain(reader, ret, text.data + 1);
-	return plain(reader, ret, text.data);
+	written = buf_text(&text);
+	return plain(reader, ret, *written == '+' || str_eq(written, "-0") ? written + 1 : written);
 }
 
 /* ---- times ---- */
@@ -654,7 +653,7 @@ static int read_header(struct reader *reader, struct toml *root, struct name *na
 
 static int read_statement(struct reader *reader, struct toml *root, struct name *name, struct toml **section)
 {
-	struct toml *value;
+	struct toml *value = NULL;
 	int r = 0;
 
 	skip_blanks(reader);

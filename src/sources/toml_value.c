@@ -21,25 +21,24 @@ struct toml *toml_new_string(struct arena *arena, const char *text)
 
 static struct toml_entry *find(const struct toml *table, const char *key, size_t len)
 {
-	if (table && table->type == TOML_TABLE)
-		for (size_t i = 0; i < table->count; i++)
-			if (table->entries[i].key.len == len && memcmp(table->entries[i].key.at, key, len) == 0)
-				return &table->entries[i];
+	for (size_t i = 0; i < table->count; i++)
+		if (table->entries[i].key.len == len && memcmp(table->entries[i].key.at, key, len) == 0)
+			return &table->entries[i];
 	return NULL;
-}
-
-struct toml *toml_get(const struct toml *table, const char *key)
-{
-	struct toml_entry *entry = find(table, key, strlen(key));
-
-	return entry ? entry->value : NULL;
 }
 
 struct toml *toml_get_text(const struct toml *table, const struct toml_text *key)
 {
-	struct toml_entry *entry = find(table, key->at, key->len);
+	struct toml_entry *entry = table && table->type == TOML_TABLE ? find(table, key->at, key->len) : NULL;
 
 	return entry ? entry->value : NULL;
+}
+
+struct toml *toml_get(const struct toml *table, const char *key)
+{
+	const struct toml_text text = { key, strlen(key) };
+
+	return toml_get_text(table, &text);
 }
 
 struct toml *toml_get_type(const struct toml *table, const char *key, enum toml_type type)
