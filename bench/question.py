@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""question.py BUILD_DIR [--minutes N] [--quick] [--real PROJECT TARGET SOURCEDIR]: does a small number of subprocesses save
+"""question.py BUILD_DIR [--minutes N] [--quick] [--again] [--real PROJECT TARGET SOURCEDIR]: does a small number of subprocesses save
 time, when, and how much?
 
 Measures everything docs/does-it-save-time.md tells and writes that page and its charts: ways to run a job (pool, a fork for
 each, inline), to hand jobs out (credit, a shared queue), to pass on state (journal, broadcast, carried in messages), over
 workers, memory of the parent, number and length of jobs; other tools; small real builds.  --minutes: so long it may take
 (default 20; no cell longer than 30 s); --quick: a tenth of that, for trying out, and into a directory of its own.
+--again: the page anew from what was measured last (kept in BUILD_DIR).
 --real: a project with its sources downloaded, built once more with a new cache, for the parent's share in a long build.
 
 A cell is measured several times, the rounds of all cells of a table taking turns, and its best is taken: whatever else the
@@ -14,6 +15,7 @@ machine does only ever adds.  Cells that would take too long are extrapolated fr
 import argparse
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -46,9 +48,14 @@ class Cell:
         self.argv, self.jobs, self.most, self.multiple, self.best = argv, probe, most, multiple, None
 
     def run(self):
-        done = subprocess.run([str(word) for word in self.argv(self.jobs)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"question.py: {' '.join(str(word) for word in self.argv(self.jobs))}: {done.stderr[-2000:]}")
+        argv = [str(word) for word in self.argv(self.jobs)]
+        for _ in range(3):  # one that was killed for want of memory, say, is no reason to give up the rest
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                break
+            log(f"{' '.join(argv)} ended with {done.returncode}: {done.stderr[-2000:]}")
+        else:
+            raise SystemExit("question.py: a cell could not be measured")
         result = json.loads(done.stdout.strip().split("\n")[-1])
         if self.best is None or result["us_per_job"] < self.best["us_per_job"]:
             self.best = result
@@ -319,14 +326,21 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--again", action="store_true", help="write the page anew from what was measured last")
     parser.add_argument("--real", nargs=3, metavar=("PROJECT", "TARGET", "SOURCEDIR"))
     args = parser.parse_args()
     scale = 0.1 if args.quick else args.minutes / 20
     bench = Bench(os.path.abspath(args.build), scale, 2 if args.quick else 3)
     load, started = os.getloadavg()[0], time.monotonic()
-    found = measure(bench, args.real)
-    found["load"] = (load, os.getloadavg()[0])
-    found["minutes"] = (time.monotonic() - started) / 60
+    kept = os.path.join(bench.build, "question.pickle")
+    if args.again:
+        with open(kept, "rb") as f:
+            found = pickle.load(f)
+    else:
+        found = measure(bench, args.real)
+        found.update(load=(load, os.getloadavg()[0]), minutes=(time.monotonic() - started) / 60, where=common.machine())
+        with open(kept, "wb") as f:
+            pickle.dump(found, f)
     where = os.path.join(bench.build, "question") if args.quick else os.path.join(common.TOP, "docs")
     question_page.write(found, where)
     print(os.path.join(where, "does-it-save-time.md"))
