@@ -157,6 +157,8 @@ def main():
     parts = ["# One budget of processes for all builds (`--jobs`)",
              f"Made by `bench/jobs.py BUILD_DIR --real PROJECT SOURCEDIR TARGET...` ({where}; load {os.getloadavg()[0]:.1f} at the beginning). Runs "
              f"without a budget (`--jobs 0`: every make for itself) and with one of as many as there are processors took turns, {args.rounds} each.",
+             "What a budget can gain on few processors is what it costs to run more compilers than there are processors: switches, cold "
+             "caches, memory; what it must not do is to leave a processor idle.  Processor time tells on a busy machine, too.",
              "## Four makes of eight steps", "Four builders, max-jobs 8; each step counts to 200,000 in a shell:",
              made(program, f"{top}/made", cpus, args.rounds)]
     if args.real:
