@@ -113,15 +113,16 @@ def projects(top, build, scale):
         yield f"{count} elements that compile C", f"{top}/compile", count
 
 
-# Of one run, from --stats: seconds of the whole, of the parent's processor time in all and while jobs ran, in fork; jobs.
-Build = collections.namedtuple("Build", "wall whole parent fork jobs")
+# Of one run, mostly from --stats: seconds of the whole, of the parent's processor time in all and while jobs ran, in fork; jobs; seconds
+# of processor time of all processes.
+Build = collections.namedtuple("Build", "wall whole parent fork jobs cpu")
 
 
 def parse_stats(run):
     text = run.stderr.decode(errors="replace") + run.stdout.decode(errors="replace")
     fork, jobs = re.search(r"processes forked in ([\d.]+) ms, (\d+) jobs", text).groups()
     whole, parent = re.search(r"([\d.]+) s of processor time in this process, of that ([\d.]+) s", text).groups()
-    return Build(run.seconds, float(whole), float(parent), float(fork) / 1000, int(jobs))
+    return Build(run.seconds, float(whole), float(parent), float(fork) / 1000, int(jobs), run.cpu)
 
 
 def compare(program, top, project, modes, builders, rounds):

@@ -13,7 +13,8 @@ TOP = os.path.dirname(HERE)
 
 
 class Run:
-    """One finished run: seconds, peak memory in KiB, exit code, standard output."""
+    """One finished run: seconds, peak memory in KiB and processor time of all its processes (unless output is kept), exit code,
+    standard output."""
 
     def __init__(self, argv, cwd=None, env=None, keep_output=False):
         full = dict(os.environ)
@@ -23,12 +24,12 @@ class Run:
         child = subprocess.Popen(argv, cwd=cwd, env=full, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE)
         self.stdout, self.stderr = child.communicate() if keep_output else (b"", child.stderr.read())
         if keep_output:
-            self.peak_kib = 0
+            self.peak_kib = self.cpu = 0
             self.code = child.returncode
         else:
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = self.code = os.waitstatus_to_exitcode(status)
-            self.peak_kib = usage.ru_maxrss
+            self.peak_kib, self.cpu = usage.ru_maxrss, usage.ru_utime + usage.ru_stime
         self.seconds = time.perf_counter() - start
 
     def must(self):
