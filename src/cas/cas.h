@@ -70,6 +70,8 @@ int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char 
 /* Makes all that was written durable, then removes the marker.  In a child process of its own if background is set, so
  * that the caller can exit at once. */
 void cas_session_end(struct cas *cas, bool background);
+/* Instead of cas_session_end where no process of the session but this one can have written: without a sync if this one has not. */
+void cas_session_end_idle(struct cas *cas, bool background);
 
 /* ---- how much may be in it ---- */
 

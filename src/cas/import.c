@@ -93,6 +93,7 @@ static int move_file(struct cas *cas, int dirfd, const char *name, int fd, const
 	r = cas_has(cas, ret);
 	if (r != 0)
 		return r < 0 ? r : 0;
+	cas->temp_count++; /* as if it had been one */
 	r = cas_make_room(cas, ret->size_bytes);
 	if (r == 0)
 		r = cas_make_bucket(cas, ret->hash);

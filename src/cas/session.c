@@ -290,6 +290,17 @@ static void sync_and_remove(struct cas *cas)
 	fs_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
 }
 
+void cas_session_end_idle(struct cas *cas, bool background)
+{
+	if (cas->marker_fd < 0 || cas->temp_count > 0) {
+		cas_session_end(cas, background);
+		return;
+	}
+	unlinkat(cas->millrace_fd, cas->marker, 0);
+	close_fd(cas->marker_fd);
+	cas->marker_fd = -1;
+}
+
 void cas_session_end(struct cas *cas, bool background)
 {
 	sigset_t hup, before;

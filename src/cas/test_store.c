@@ -266,10 +266,25 @@ static void test_power_cut(void **state)
 {
 	struct diag diag = DIAG_INIT;
 	struct digest good, bad;
+	struct cas *idle;
 
 	assert_int_equal(cas_session_begin(cas, NULL, NULL, &diag), 0);
 	cas_session_end(cas, false);
 	assert_int_equal(unlinkat(scratch_fd, "cache/millrace/cas", AT_REMOVEDIR), 0); /* no marker left */
+
+	/* one in which nothing was written needs no sync: what others left is not taken for durable */
+	assert_int_equal(cas_new(&idle, cas_cachedir(cas), &diag), 0);
+	assert_int_equal(cas_session_begin(idle, NULL, NULL, &diag), 0);
+	write_file("cache/millrace/cas/session-1-1-1", "", 0644);
+	cas_session_end_idle(idle, false);
+	assert_int_equal(unlinkat(scratch_fd, "cache/millrace/cas/session-1-1-1", 0), 0);
+	assert_int_equal(unlinkat(scratch_fd, "cache/millrace/cas", AT_REMOVEDIR), 0); /* its own marker is gone */
+	assert_int_equal(cas_session_begin(idle, NULL, NULL, &diag), 0);
+	assert_int_equal(cas_put(idle, "written", 7, NULL), 0);
+	write_file("cache/millrace/cas/session-1-1-1", "", 0644);
+	cas_session_end_idle(idle, false); /* not idle after all: synced, so nobody's marker is needed */
+	assert_int_equal(unlinkat(scratch_fd, "cache/millrace/cas", AT_REMOVEDIR), 0);
+	cas_free(idle);
 
 	/* a session of another life of the machine */
 	assert_int_equal(fs_mkdir_p(scratch_fd, "cache/millrace/cas", 0755), 0);

@@ -108,6 +108,7 @@ static void on_started(void *data, const struct driver_job *job)
 		.started_us = job->started_us,
 	};
 
+	session->ran_jobs = SESSION_RAN_JOBS;
 	session->frontend->job_started(session->frontend->data, &shown);
 }
 
@@ -608,6 +609,7 @@ int session_run_pipeline(const struct session_pipeline *pipeline)
 
 	if (r == 0)
 		r = start(&run);
+	session->ran_jobs = MAX(session->ran_jobs, SESSION_NO_JOBS);
 	if (r == 0) {
 		session_stats_begin(&run.stats);
 		r = driver_run(run.driver, &outcome);

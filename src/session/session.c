@@ -101,7 +101,9 @@ void session_unload(struct session *session)
 
 void session_release(struct session *session)
 {
-	if (session->cas && session->cas_session)
+	if (session->cas && session->cas_session && session->ran_jobs == SESSION_NO_JOBS)
+		cas_session_end_idle(session->cas, true);
+	else if (session->cas && session->cas_session)
 		cas_session_end(session->cas, true);
 	session_unload(session);
 	cas_free(session->cas);

@@ -50,6 +50,7 @@ struct session {
 	struct cas *cas; /* opened when first needed: session_open_cache */
 	struct cas_statcache *statcache;
 	bool cas_session; /* a marker is set: we write */
+	enum { SESSION_NO_PIPELINE, SESSION_NO_JOBS, SESSION_RAN_JOBS } ran_jobs; /* what pipelines did so far */
 	struct sandbox_host *layers; /* of what runs, while it does: room is made there first */
 	struct state *state;
 
