@@ -117,6 +117,8 @@ enum { CAS_PATH_BYTES = sizeof "cas/objects/xx/" + 62 };
 void cas_object_path(char ret[CAS_PATH_BYTES], const struct digest *digest);
 /* Stores bytes; ret (may be NULL) is their digest.  One system call if the object is there already. */
 int cas_put(struct cas *cas, const void *data, size_t len, struct digest *ret);
+/* The same for bytes that the caller has hashed. */
+int cas_put_known(struct cas *cas, const void *data, size_t len, const struct digest *digest);
 /* Stores what fd has from offset 0 to its end. */
 int cas_put_fd(struct cas *cas, int fd, struct digest *ret);
 /* The same for a file by name; -ELOOP for a symlink, -EINVAL for what is not a regular file. */

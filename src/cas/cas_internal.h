@@ -111,8 +111,6 @@ enum { TEMP_NAME_BYTES = 48 };
 int cas_temp(struct cas *cas, char ret[TEMP_NAME_BYTES]);
 /* Moves a finished temporary (mode 0444) to its place; on failure it is removed. */
 int cas_temp_commit(struct cas *cas, const char *temp, const struct digest *digest);
-/* Stores bytes whose digest is known. */
-int cas_put_known(struct cas *cas, const void *data, size_t len, const struct digest *digest);
 /* Removes an object found broken. */
 void cas_drop(struct cas *cas, const struct digest *digest);
 

@@ -16,8 +16,9 @@
 #include "base/map.h"
 #include "base/module.h"
 #include "sources/sources_internal.h"
+#include "sources/unpack_ahead.h"
 
-enum { PATH_MOST = 4096, SMALL_BYTES = 1 << 20, LINKS_MAX = 40, CHECK_BYTES = 16 << 20 };
+enum { PATH_MOST = 4096, LINKS_MAX = 40, CHECK_BYTES = 16 << 20 };
 
 struct noted {
 	const char *path, *link;
@@ -32,8 +33,7 @@ struct unpack {
 	struct arena arena;
 	struct noted *members;
 	size_t count, cap;
-	struct buf small; /* the file being read, while it is small */
-	struct cas_writer *writer; /* ... or this */
+	struct cas_writer *writer; /* of a large file */
 	uint64_t since_check;
 	struct strmap linked; /* path -> group of names with one inode */
 	bool *groups;         /* executable? */
@@ -67,42 +67,43 @@ static int on_member(void *data, const struct archive_member *member)
 		noted->executable = false;
 		return cas_put(unpack->ctx->cas, member->link, strlen(member->link), &noted->digest);
 	}
-	buf_clear(&unpack->small);
-	return member->type == ARCHIVE_FILE;
+	return 0;
+}
+
+/* Has the job been cancelled?  Asked from time to time. */
+static int check(struct unpack *unpack, size_t len)
+{
+	unpack->since_check += len;
+	if (unpack->since_check <= CHECK_BYTES)
+		return 0;
+	unpack->since_check = 0;
+	return sources_wait(unpack->ctx, NULL, 0, util_now_us());
+}
+
+static int on_whole(void *data, const void *bytes, size_t len, const struct digest *digest)
+{
+	struct unpack *unpack = data;
+	int r = check(unpack, len);
+
+	unpack->members[unpack->count - 1].digest = *digest;
+	return r < 0 ? r : cas_put_known(unpack->ctx->cas, bytes, len, digest);
 }
 
 static int on_bytes(void *data, const void *bytes, size_t len)
 {
 	struct unpack *unpack = data;
-	int r = 0;
+	int r = check(unpack, len);
 
-	unpack->since_check += len;
-	if (unpack->since_check > CHECK_BYTES) {
-		unpack->since_check = 0;
-		r = sources_wait(unpack->ctx, NULL, 0, util_now_us());
-	}
-	if (r >= 0 && !unpack->writer && unpack->small.len + len > SMALL_BYTES) {
+	if (r >= 0 && !unpack->writer)
 		r = cas_writer_new(&unpack->writer, unpack->ctx->cas);
-		if (r == 0)
-			r = cas_writer_add(unpack->writer, buf_text(&unpack->small), unpack->small.len);
-	}
-	if (r < 0)
-		return r;
-	if (unpack->writer)
-		return cas_writer_add(unpack->writer, bytes, len);
-	buf_add(&unpack->small, bytes, len);
-	return 0;
+	return r < 0 ? r : cas_writer_add(unpack->writer, bytes, len);
 }
 
-static int on_member_end(void *data)
+static int on_end(void *data)
 {
 	struct unpack *unpack = data;
-	struct noted *noted = &unpack->members[unpack->count - 1];
-	struct cas_writer *writer = steal_pointer(&unpack->writer);
 
-	if (writer)
-		return cas_writer_end(writer, NULL, &noted->digest);
-	return cas_put(unpack->ctx->cas, buf_text(&unpack->small), unpack->small.len, &noted->digest);
+	return cas_writer_end(steal_pointer(&unpack->writer), NULL, &unpack->members[unpack->count - 1].digest);
 }
 
 /* ---- choosing the base directory ---- */
@@ -515,14 +516,15 @@ int sources_archive_tree(struct sources_context *ctx, int fd, const struct archi
 			 struct digest *ret)
 {
 	struct unpack unpack = { .ctx = ctx, .rules = rules };
-	struct archive_sink sink = { .data = &unpack, .member = on_member, .bytes = on_bytes, .member_end = on_member_end };
+	const struct archive_ahead_sink sink = { .data = &unpack, .member = on_member, .whole = on_whole, .bytes = on_bytes,
+						 .end = on_end };
 	const struct archive_module *module = module_open("archive", ARCHIVE_MODULE_SYMBOL, ctx->diag);
 	_cleanup_buf_ struct buf error = BUF_INIT;
 	int r;
 
 	if (!module)
 		return -ELIBACC;
-	r = module->read(fd, rules->format, &sink, &error);
+	r = archive_read_ahead(module, fd, rules->format, &sink, &error);
 	if (r == -EBADMSG && error.len)
 		diag_set(ctx->diag, "source", NULL, "Error staging source: %s", error.data);
 	if (r >= 0)
@@ -530,7 +532,6 @@ int sources_archive_tree(struct sources_context *ctx, int fd, const struct archi
 	if (r < 0 && r != -ECANCELED && ctx->diag && !ctx->diag->domain)
 		diag_errno(ctx->diag, "source", NULL, -r, "Error staging source");
 	cas_writer_free(unpack.writer);
-	buf_release(&unpack.small);
 	util_free_p(&unpack.members);
 	util_free_p(&unpack.groups);
 	strmap_release(&unpack.linked);
