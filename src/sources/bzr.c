@@ -67,12 +67,15 @@ static bool have(struct sources_context *ctx, const struct graph_source *source)
 {
 	struct sources_context quiet = *ctx;
 	struct branch branch;
-	_cleanup_close_ int fd = -1;
 	bool ret;
 
 	quiet.diag = NULL;
-	ret = find(&branch, &quiet, source) == 0 && access(branch.directory, F_OK) == 0 && (fd = lock(&branch)) >= 0 &&
-	      has_revision(&branch);
+	ret = find(&branch, &quiet, source) == 0 && access(branch.directory, F_OK) == 0;
+	if (ret) {
+		_cleanup_close_ int fd = lock(&branch);
+
+		ret = fd >= 0 && has_revision(&branch);
+	}
 	arena_release(&branch.arena);
 	return ret;
 }
@@ -122,8 +125,10 @@ static int fetch(struct sources_context *ctx, const struct graph_source *source)
 	_cleanup_close_ int fd = -1;
 	int r = find(&branch, ctx, source);
 
-	if (r == 0)
-		r = fd = lock(&branch);
+	if (r == 0) {
+		fd = lock(&branch);
+		r = fd;
+	}
 	if (r >= 0) {
 		const char *const *url =
 			sources_urls(ctx, branch.bzr->original_url, branch.bzr->url, false, fallback);

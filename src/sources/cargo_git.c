@@ -16,9 +16,12 @@ static int find(struct sources_context *ctx, const struct graph_source *source, 
 {
 	int r;
 
-	if (strlen(crate->commit) != SHA1_HEX || strspn(crate->commit, "0123456789abcdef") != SHA1_HEX)
-		return diag_set(ctx->diag, "source", "invalid-ref", "Not a commit that could be fetched for crate '%s': '%s'",
-				crate->name, crate->commit);
+	*ret = (struct git_repo){ .depth = 0 };
+	if (strlen(crate->commit) != SHA1_HEX || strspn(crate->commit, "0123456789abcdef") != SHA1_HEX) {
+		diag_set(ctx->diag, "source", "invalid-ref", "Not a commit that could be fetched for crate '%s': '%s'",
+			 crate->name, crate->commit);
+		return -EINVAL;
+	}
 	r = git_repo_find(ctx, arena, source->ops->name, crate->repo, crate->repo_url, crate->commit, ret);
 	ret->mirror.url = crate->mirror;
 	ret->mirror.translated = crate->mirror_url;
@@ -75,7 +78,7 @@ int cargo_git_tree(struct sources_context *ctx, const struct graph_source *sourc
 		   struct digest *ret)
 {
 	struct arena arena = { 0 };
-	struct digest repository;
+	struct digest repository = { 0 };
 	struct git_repo repo;
 	int r = find(ctx, source, crate, &arena, &repo);
 

@@ -58,7 +58,7 @@ static int read_manifest(struct workspace *workspace, const char *directory, str
 	_cleanup_buf_ struct buf text = BUF_INIT, why = BUF_INIT;
 	const char *path = manifest_path(workspace, directory);
 	struct sources_context *ctx = workspace->ctx;
-	struct cas_entry entry;
+	struct cas_entry entry = { 0 };
 	int r = cas_tree_lookup(workspace->tree, path, true, &entry);
 
 	if (r < 0 || entry.type != CAS_FILE)
@@ -258,7 +258,7 @@ static int expand_glob(struct workspace *workspace, const char *directory, const
 {
 	struct glob_set *set = glob_new();
 	const struct cas_directory *listing;
-	struct cas_entry entry;
+	struct cas_entry entry = { 0 };
 	int r = glob_add(set, glob) < 0 ? 0 : cas_tree_lookup(workspace->tree, directory, true, &entry);
 
 	if (r < 0 || entry.type != CAS_DIRECTORY || cas_directory_get(workspace->ctx->cas, &entry.digest, &listing) < 0)
@@ -305,7 +305,7 @@ static int write_manifest(struct workspace *workspace, const struct member *memb
 {
 	const char *path = manifest_path(workspace, member->path);
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct cas_entry entry;
+	struct cas_entry entry = { 0 };
 	int r = cas_tree_lookup(workspace->tree, path, true, &entry);
 
 	toml_write(member->manifest, &text);

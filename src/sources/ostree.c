@@ -89,8 +89,10 @@ static int fetch(struct sources_context *ctx, const struct graph_source *source)
 
 	if (r == 0)
 		r = fs_mkdir_p(AT_FDCWD, parent, 0755);
-	if (r == 0)
-		r = fd = sources_lock(ctx, open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC), parent);
+	if (r == 0) {
+		fd = sources_lock(ctx, open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC), parent);
+		r = fd;
+	}
 	if (r >= 0)
 		r = make_mirror(ctx, mirror);
 	if (r == 0) {

@@ -166,7 +166,7 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 		struct digest *ret)
 {
 	struct arena arena = { 0 };
-	struct cas_tree *tree;
+	struct cas_tree *tree = NULL;
 	struct digest files;
 	int r = cas_import(ctx->cas, AT_FDCWD, mirror_of(ctx, source->config, &arena), 0, NULL, &files, ctx->diag);
 
