@@ -12,6 +12,7 @@
 
 #include "base/fs.h"
 #include "kinds/kinds.h"
+#include "sources/sources.h"
 
 struct opening {
 	struct session *session;
@@ -158,16 +159,27 @@ static int make_directory(struct opening *opening, uint32_t i)
 	return -EINVAL;
 }
 
+/* The files as they would be built, then what else each kind has for those who work on them. */
 static int stage(struct opening *opening, uint32_t id, const char *directory)
 {
-	/* One and the same time for all of them: nothing looks out of date to make. */
+	/* One and the same time, but for local sources: nothing looks out of date to make. */
 	static const struct cas_checkout options = { .flags = CAS_CHECKOUT_MTIME, .mtime = CAS_ARBITRARY_MTIME };
 	struct session *session = opening->session;
 	_cleanup_free_ char *text = xasprintf("Staging sources to %s", directory);
+	struct sources_context sources = {
+		.cas = session->cas,
+		.graph = &session->graph,
+		.element = id,
+		.sourcedir = session->context.sourcedir,
+		.tmpdir = arena_printf(&session->arena, "%s/millrace/tmp", session->context.cachedir),
+		.diag = &session->diag,
+	};
 	struct session_activity activity = session_begin(session, text, id);
-	int r = cas_checkout(session->cas, &state_get(session->state, id)->sources, AT_FDCWD, directory, &options,
-			     &session->diag);
+	const struct digest *tree = &state_get(session->state, id)->sources;
+	int r = cas_checkout(session->cas, tree, AT_FDCWD, directory, &options, &session->diag);
 
+	if (r >= 0)
+		r = sources_open_workspace(&sources, tree, directory);
 	session_end(&activity, r >= 0);
 	return MIN(r, 0);
 }

@@ -19,6 +19,7 @@ struct walk {
 	/* 0 to go on, else the walk ends with it. */
 	int (*visit)(struct walk *walk, const struct git_mirror *mirror);
 	struct cas_tree *tree;
+	const char *directory; /* of a workspace */
 	struct discovery *discovery; /* set: all submodules as the repositories name them are noted there */
 };
 
@@ -432,4 +433,21 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	return r;
 }
 
-const struct sources_ops sources_git = { .kind = "git", .have = have, .fetch = fetch, .tree = tree };
+/* ---- workspaces ---- */
+
+static int visit_workspace(struct walk *walk, const struct git_mirror *mirror)
+{
+	_cleanup_free_ char *directory = xasprintf("%s/%s", walk->directory, mirror->path);
+
+	return git_adopt(walk->ctx, mirror, mirror->directory, directory);
+}
+
+static int workspace(struct sources_context *ctx, const struct graph_source *source, const struct digest *files UNUSED,
+		     const char *directory)
+{
+	struct walk walk = { .ctx = ctx, .git = source->config, .visit = visit_workspace, .directory = directory };
+
+	return walk_all(&walk);
+}
+
+const struct sources_ops sources_git = { .kind = "git", .have = have, .fetch = fetch, .tree = tree, .workspace = workspace };

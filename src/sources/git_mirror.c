@@ -217,6 +217,48 @@ int git_checkout(struct sources_context *ctx, const char *mirror, const char *re
 	return r;
 }
 
+/* HEAD becomes ref's commit, and the index what that has. */
+static int settle(struct sources_context *ctx, const char *directory, const char *ref)
+{
+	_cleanup_free_ char *fail = xasprintf("Failed to checkout git ref %s", ref);
+	_cleanup_free_ char *commit = xasprintf("%s^{commit}", ref), *git_dir = xasprintf("%s/.git", directory);
+	_cleanup_buf_ struct buf name = BUF_INIT;
+	const char *parse[] = { "rev-parse", "--verify", commit, NULL };
+	const char *detach[] = { "update-ref", "--no-deref", "HEAD", NULL, NULL };
+	const char *reset[] = { "git", "reset", "--quiet", NULL };
+	const struct sources_command index = { .argv = reset, .directory = directory, .fail = fail };
+	int r = git_run(ctx, git_dir, parse, fail, &name);
+
+	if (r < 0)
+		return r;
+	while (name.len && name.data[name.len - 1] == '\n')
+		name.data[--name.len] = '\0';
+	detach[3] = buf_text(&name);
+	r = git_run(ctx, git_dir, detach, fail, NULL);
+	return r < 0 ? r : sources_command(ctx, &index);
+}
+
+int git_adopt(struct sources_context *ctx, const struct git_mirror *mirror, const char *repository, const char *directory)
+{
+	_cleanup_free_ char *fail = xasprintf("Failed to clone git mirror %s in directory: %s", repository, directory);
+	_cleanup_free_ char *clone = xasprintf("%s/.millrace-clone", directory), *made = xasprintf("%s/.git", clone);
+	_cleanup_free_ char *git_dir = xasprintf("%s/.git", directory), *remote_fail = NULL;
+	const char *url = mirror->translated ? mirror->translated : mirror->url;
+	const char *copy[] = { "git", "clone", "--quiet", "--no-checkout", repository, clone, NULL };
+	const char *remote[] = { "remote", "set-url", "origin", url, NULL };
+	int r = sources_run(ctx, copy, fail, NULL);
+
+	remote_fail = xasprintf("Failed to add remote origin \"%s\"", url);
+	if (r == 0)
+		r = fs_remove_all(AT_FDCWD, git_dir);
+	if (r == 0 && rename(made, git_dir) < 0)
+		r = diag_errno(ctx->diag, "source", NULL, errno, "Cannot make %s", git_dir);
+	(void)fs_remove_all(AT_FDCWD, clone);
+	if (r == 0)
+		r = git_run(ctx, git_dir, remote, remote_fail, NULL);
+	return r < 0 ? r : settle(ctx, directory, mirror->ref);
+}
+
 static int warn_inconsistent(struct sources_context *ctx, const char *path)
 {
 	bool git = ctx->source && str_eq(ctx->source->ops->name, "git");

@@ -42,6 +42,9 @@ int git_advertises(struct sources_context *ctx, const char *directory, const cha
 /* Writes the files of ref to a directory that exists. */
 int git_checkout(struct sources_context *ctx, const char *mirror, const char *ref, const char *directory);
 
+/* Makes directory, where ref has been written, a clone of the mirror (in `repository`) whose origin is the mirror's URL. */
+int git_adopt(struct sources_context *ctx, const struct git_mirror *mirror, const char *repository, const char *directory);
+
 struct git_submodule {
 	const char *path, *url, *ref; /* as .gitmodules and the tree have it */
 };

@@ -275,4 +275,38 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	return r;
 }
 
-const struct sources_ops sources_git_repo = { .kind = "git_repo", .have = have, .fetch = fetch, .tree = tree };
+/* What was staged has no files in its history; a repository to work with has all that the mirror has. */
+static int workspace(struct sources_context *ctx, const struct graph_source *source, const struct digest *files UNUSED,
+		     const char *directory)
+{
+	_cleanup_free_ char *git_dir = xasprintf("%s/.git", directory), *branch = NULL;
+	struct arena arena = { 0 };
+	struct git_repo repo;
+	int r = find(ctx, source, &arena, &repo);
+	const char *init[] = { "git", "init", "--quiet", "--initial-branch=master", directory, NULL };
+	/* the mirror gives a commit that no branch of it names */
+	const char *take[] = { "fetch", "--quiet", "--update-head-ok", "--update-shallow", "--no-write-fetch-head",
+			       "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack", repo.mirror.directory, NULL,
+			       "+refs/tags/*:refs/tags/*", NULL };
+	const char *origin[] = { "config", "remote.origin.url", repo.mirror.translated, NULL };
+
+	if (r == 0)
+		r = fs_remove_all(AT_FDCWD, git_dir);
+	if (r == 0)
+		r = sources_run(ctx, init, "Cannot make a repository of the workspace", NULL);
+	if (r == 0) {
+		branch = xasprintf("+%s:refs/heads/master", repo.commit);
+		take[7] = branch;
+		r = git_run(ctx, git_dir, take, "Cannot copy the history to the workspace", NULL);
+	}
+	if (r == 0)
+		r = git_run(ctx, git_dir, origin, "Failed to add remote origin", NULL);
+	if (r == 0)
+		r = sources_command(ctx, &(struct sources_command){ .argv = (const char *[]){ "git", "reset", "--quiet", NULL },
+								   .directory = directory, .fail = "Cannot write the index" });
+	arena_release(&arena);
+	return r;
+}
+
+const struct sources_ops sources_git_repo = { .kind = "git_repo", .have = have, .fetch = fetch, .tree = tree,
+					      .workspace = workspace };

@@ -402,5 +402,20 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	return r;
 }
 
-const struct sources_ops sources_git_tag = { .kind = "git_tag", .have = have, .fetch = fetch, .tree = tree };
-const struct sources_ops sources_git_module = { .kind = "git_module", .have = have, .fetch = fetch, .tree = tree };
+static int workspace(struct sources_context *ctx, const struct graph_source *source, const struct digest *files UNUSED,
+		     const char *directory)
+{
+	struct family family = { .ctx = ctx, .source = source, .git = source->config };
+	int r = find_family(&family);
+
+	for (uint32_t i = 0; r == 0 && i < family.count; i++)
+		r = git_adopt(ctx, &family.clones[i].mirror, present(&family.clones[i]),
+			      arena_printf(&family.arena, "%s/%s", directory, family.clones[i].mirror.path));
+	arena_release(&family.arena);
+	return r;
+}
+
+const struct sources_ops sources_git_tag = { .kind = "git_tag", .have = have, .fetch = fetch, .tree = tree,
+					     .workspace = workspace };
+const struct sources_ops sources_git_module = { .kind = "git_module", .have = have, .fetch = fetch, .tree = tree,
+						.workspace = workspace };

@@ -364,6 +364,33 @@ int sources_stage(struct sources_context *ctx, struct digest *ret)
 	return get_tree(ctx, true, 0, ret);
 }
 
+/* ---- workspaces ---- */
+
+int sources_open_workspace(struct sources_context *ctx, const struct digest *tree, const char *directory)
+{
+	const struct graph_element *element = &ctx->graph->elements[ctx->element];
+	struct cas_tree *files = NULL;
+	int r = cas_tree_new(&files, ctx->cas, tree);
+
+	if (r < 0)
+		diag_errno(ctx->diag, "source", NULL, -r, "Cannot read the sources' tree");
+	for (uint32_t i = 0; r == 0 && i < element->source_count; i++) {
+		const struct graph_source *source = &element->sources[i];
+		const struct sources_ops *ops = find_ops(source->ops->name);
+		const char *below = source->directory ? source->directory : "";
+		_cleanup_free_ char *path = xasprintf("%s/%s", directory, below);
+		struct digest own;
+
+		if (!ops || !ops->workspace || (ops->have && !ops->have(ctx, source)) ||
+		    cas_tree_digest(files, below, &own) < 0)
+			continue;
+		ctx->source = source;
+		r = ops->workspace(ctx, source, &own, path);
+	}
+	cas_tree_free(files);
+	return r;
+}
+
 /* ---- tracking ---- */
 
 int sources_track(struct sources_context *ctx, uint32_t i, struct sources_tracked *ret)

@@ -71,6 +71,11 @@ int sources_fetch(struct sources_context *ctx, unsigned flags, struct digest *re
 /* The tree for a build: as sources_fetch from what is cached or on disk, but never from the network. */
 int sources_stage(struct sources_context *ctx, struct digest *ret);
 
+/* What `workspace open` needs when the element's tree has been written to directory (absolute): files that still are as a local
+ * source has them get its times and modes, and where git's kinds were staged there is a .git to work with.  0, or <0 with diag
+ * set.  Nothing is fetched: a source whose original is not on disk stays as it is. */
+int sources_open_workspace(struct sources_context *ctx, const struct digest *tree, const char *directory);
+
 /* What tracking found for one source. */
 struct sources_tracked {
 	struct buf ref;    /* the new ref as text; empty if the kind has nothing to track */

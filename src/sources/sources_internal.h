@@ -20,6 +20,9 @@ struct sources_ops {
 	 * (KINDS_PREVIOUS_STAGE), the tree so far in their directory, which ret replaces; else NULL. */
 	int (*tree)(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,
 		    struct digest *ret);
+	/* What an opened workspace has besides the files, in the source's own directory, whose tree is `files`.  NULL: nothing. */
+	int (*workspace)(struct sources_context *ctx, const struct graph_source *source, const struct digest *files,
+			 const char *directory);
 	/* NULL: nothing to track. */
 	int (*track)(struct sources_context *ctx, const struct graph_source *source, struct sources_tracked *ret);
 };
