@@ -200,7 +200,7 @@ static int parse_named_back(struct compiler *c)
 	size_t len = name_length(c, ')');
 
 	for (uint32_t i = 1; len && i <= c->pattern->groups; i++)
-		if (c->names[i].len == len && memcmp(c->names[i].name, c->at, len) == 0) {
+		if (c->names[i].name && c->names[i].len == len && memcmp(c->names[i].name, c->at, len) == 0) {
 			c->at += len + 1;
 			emit(c, PATTERN_BACK, false, i, 0);
 			return VARIABLE;
