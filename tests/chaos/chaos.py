@@ -385,14 +385,15 @@ def tests(chaos, dice, args):
 def report(path, counts, longest, command):
     ways = list(WAYS.values())
     lines = ["# Chaos: what real processes went through", "", f"`{command}`", "",
-             "How often a worker met its end, or worse, at each boundary of its messages (`tests/chaos/chaos.py`); after each of them",
-             "everything was looked at that the head of the script lists.", "",
+             "(in portions: `--only` and `--add`). How often a worker met its end, or worse, at each boundary of its messages, in sessions of",
+             "their own; after each of them everything was looked at that the head of `tests/chaos/chaos.py` lists.", "",
+             f"**{counts['failed']} failed.**", "",
              "| boundary | " + " | ".join(ways) + " |", "|---|" + "---:|" * len(ways)]
     for boundary in IMPORTS + SANDBOXED:
         lines.append(f"| {boundary} | " + " | ".join(str(counts[f"{boundary}|{way}"]) for way in ways) + " |")
     lines += ["", "| at other times | |", "|---|---:|"]
     lines += [f"| {key.replace('|', ': ')} | {count} |" for key, count in sorted(counts.items())
-              if key.split("|")[0] not in IMPORTS + SANDBOXED]
+              if key.split("|")[0] not in IMPORTS + SANDBOXED + ["failed"]]
     lines += [f"| longest: {what} | {value} |" for what, value in sorted(longest.items())]
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(lines) + "\n")
@@ -433,13 +434,14 @@ def main():
         for name, test in tests(chaos, dice, args):
             if not args.only or any(word in name for word in args.only):
                 tap.case(name, test())
+    chaos.counts["failed"] += tap.failed
     if args.add:
         add(args.add, chaos)
     for what, count in sorted(chaos.counts.items()):
         print(f"{count:5} {what.replace('|', ': ')}", file=sys.stderr)
     if args.report:
         report(args.report, chaos.counts, chaos.longest,
-               f"chaos.py b/tests/chaos/millrace-chaos bench/gen-imports.py --times {args.times} --rounds {args.rounds} --jobs {args.jobs}")
+               f"tests/chaos/chaos.py b/tests/chaos/millrace-chaos bench/gen-imports.py --times {args.times} --rounds {args.rounds} --jobs {args.jobs}")
     return tap.end()
 
 

@@ -8,7 +8,7 @@ usage: mutate.py [--mutants N] [--seed N] [--count SCHEDULES] [--jobs N] [--only
 Each mutant differs from the tree in one place: a comparison flipped or off by one, an increment, decrement, assignment or
 call left out, a condition negated, `and` for `or`.  It is compiled, then judged by the unit tests of its room and by the
 simulator, both with the address and undefined behaviour sanitizers, as ./check has them.  A mutant that does not end within
-a minute is caught too; one that does not compile is not counted.
+a minute of processor time is caught too; one that does not compile is not counted.
 
   --judged FILE  add each mutant that was judged to FILE, with the verdict
   --not-in FILE  leave out those that FILE (of --judged) has: a sample that nobody has looked at
@@ -24,6 +24,7 @@ import concurrent.futures
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -118,8 +119,10 @@ def candidates(name):
 
 
 def run(args, seconds=120):
+    """seconds: of the processor; a busy machine is no verdict."""
     try:
-        return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds).returncode
+        return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10 * seconds,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))).returncode
     except subprocess.TimeoutExpired:
         return -1
 
