@@ -8,7 +8,7 @@ usage: mutate.py [--mutants N] [--seed N] [--count SCHEDULES] [--jobs N] [--only
 Each mutant differs from the tree in one place: a comparison flipped or off by one, an increment, decrement, assignment or
 call left out, a condition negated, `and` for `or`.  It is compiled, then judged by the unit tests of its room and by the
 simulator, both with the address and undefined behaviour sanitizers, as ./check has them.  A mutant that does not end within
-a minute of processor time is caught too; one that does not compile is not counted.
+twenty seconds of processor time is caught too; one that does not compile is not counted.
 
   --judged FILE  add each mutant that was judged to FILE, with the verdict
   --not-in FILE  leave out those that FILE (of --judged) has: a sample that nobody has looked at
@@ -36,6 +36,7 @@ FIXED = ["src/sched/check.c", "src/state/state.c"]
 MUTATED = [f"src/sched/{name}.c" for name in SCHED] + ["src/state/journal.c", "src/state/record.c"]
 SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "virtual", "people", "carry", "model", "views", "graph", "twin", "tokens")]
 BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "fs", "map", "util")]
+SECONDS = 20  # of the processor: four times what the slowest of them takes
 FIXTURE = "src/sched/test_fixture.c"
 UNITS = {"sched": [f"src/sched/test_{name}.c" for name in ("bounds", "plan", "workers", "limits", "parts", "budget")],
          "state": [f"src/state/test_{name}.c" for name in ("journal", "state")]}
@@ -121,7 +122,7 @@ def candidates(name):
 def run(args, seconds=120):
     """seconds: of the processor; a busy machine is no verdict."""
     try:
-        return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10 * seconds,
+        return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=15 * seconds,
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))).returncode
     except subprocess.TimeoutExpired:
         return -1
@@ -149,7 +150,7 @@ def build_all(work):
     for test in UNITS["sched"] + UNITS["state"]:
         unit = os.path.join(work, "unit")
         parts = [object_of(work, n) for n in MUTATED + FIXED + BASE + [FIXTURE, test]]
-        if not link(work, unit, parts) or run([unit], 60) != 0:
+        if not link(work, unit, parts) or run([unit], SECONDS) != 0:
             sys.exit(f"mutate: {test} does not link, or fails, as it is")
 
 
@@ -167,11 +168,11 @@ def judge(work, number, mutant, count, fast):
         caught = {"sim": False, "unit": False}
         for test in UNITS[mutant.name.split("/")[1]]:
             if not (fast and caught["unit"]):
-                caught["unit"] |= not link(place, unit, [obj, *rest, object_of(work, test), object_of(work, FIXTURE)]) or run([unit], 60) != 0
+                caught["unit"] |= not link(place, unit, [obj, *rest, object_of(work, test), object_of(work, FIXTURE)]) or run([unit], SECONDS) != 0
         if not (fast and caught["unit"]):
             if not link(place, sim, [obj, *rest] + [object_of(work, n) for n in SIM]):
                 return None
-            caught["sim"] = run([sim, "--count", str(count), "--state", "2", "--quick"], 60) != 0
+            caught["sim"] = run([sim, "--count", str(count), "--state", "2", "--quick"], SECONDS) != 0
         return caught
     finally:
         shutil.rmtree(place)
