@@ -146,12 +146,26 @@ struct temps {
 	bool alone;       /* no session is alive, in this or another pid namespace */
 };
 
+/* Dead, but nobody has asked how it ended: "PID (comm) Z ...", where comm may hold anything. */
+static bool is_zombie(long pid)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_close_ int fd = -1;
+	const char *end;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	end = fd >= 0 && fs_read_fd(&text, fd, 4096) == 0 ? strrchr(buf_text(&text), ')') : NULL;
+	return end && str_starts(end, ") Z");
+}
+
 /* "millrace-<8 hex digits>-<pid>-...": is that process gone? */
 static bool writer_is_gone(const char *name)
 {
 	long pid = strlen(name) > sizeof "millrace-" + 8 ? strtol(name + sizeof "millrace-" + 8, NULL, 10) : 0;
 
-	return pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+	return pid > 0 && ((kill((pid_t)pid, 0) < 0 && errno == ESRCH) || is_zombie(pid));
 }
 
 /* Blobs that were being written when a session died.  Ours only, and not those of others that may still be at it. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -304,6 +305,29 @@ static void test_power_cut(void **state)
 	assert_int_equal(unlinkat(scratch_fd, "cache/millrace/cas", AT_REMOVEDIR), 0);
 }
 
+/* What a dead process was writing goes with the next session, also while nobody has asked how it ended. */
+static void test_half_written(void **state)
+{
+	struct diag diag = DIAG_INIT;
+	char of_zombie[64], of_living[64];
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	snprintf(of_zombie, sizeof of_zombie, "cache/cas/tmp/millrace-0000000a-%d-1", (int)pid);
+	snprintf(of_living, sizeof of_living, "cache/cas/tmp/millrace-0000000b-%d-1", (int)getpid());
+	assert_int_equal(fs_mkdir_p(scratch_fd, "cache/cas/tmp", 0755), 0);
+	write_file(of_zombie, "half", 0644);
+	write_file(of_living, "half", 0644);
+	assert_int_equal(cas_session_begin(cas, NULL, NULL, &diag), 0);
+	assert_int_equal(faccessat(scratch_fd, of_zombie, F_OK, 0), -1);
+	assert_int_equal(unlinkat(scratch_fd, of_living, 0), 0);
+	cas_session_end(cas, false);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static int collect(void *data, const void *bytes, size_t len)
 {
 	buf_add(data, bytes, len);
@@ -341,6 +365,7 @@ int main(void)
 		TEST(test_single_file),
 		TEST(test_workspace_mtimes),
 		TEST(test_power_cut),
+		TEST(test_half_written),
 		TEST(test_tar),
 	};
 
