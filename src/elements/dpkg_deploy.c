@@ -291,18 +291,23 @@ static const struct elements_dep *find_input(struct build *build)
 	return NULL;
 }
 
+/* "bst" of the input's public data, and "dpkg-data" in it. */
 static int get_data(struct build *build, const struct yaml_node **bst, const struct yaml_node **data, struct diag *diag)
 {
 	const struct elements_dep *input = find_input(build);
 	const struct yaml_node *public_data = input ? dep_public(build->job, input) : NULL;
 	int r = public_data ? yaml_get_map(public_data, "bst", bst, diag) : 0;
 
+	*data = NULL;
 	if (r > 0)
 		r = yaml_get_map(*bst, "dpkg-data", data, diag);
-	if (r == 0)
-		r = diag_set(diag, "element", NULL, "%s: input element %s does not have any bst.dpkg-data public data",
-			     build->element->name, input ? build->job->graph->elements[input->element].name : "");
-	return r;
+	if (r < 0)
+		return r;
+	if (!*data)
+		return diag_set(diag, "element", NULL, "%s: input element %s does not have any bst.dpkg-data public data",
+				build->element->name, input ? build->job->graph->elements[input->element].name : "");
+	assert(*bst);
+	return 0;
 }
 
 static int stage(struct build *build, struct diag *diag)
@@ -315,7 +320,7 @@ static int stage(struct build *build, struct diag *diag)
 		return r;
 	deploy.build_root = graph_variable(build->element, "build-root");
 	r = get_data(build, &deploy.bst, &data, diag);
-	if (r < 0)
+	if (r < 0 || !data)
 		return r;
 	deploy.made = ARENA_ARRAY(build->job->arena, const char *, data->count);
 	for (uint32_t i = 0; r >= 0 && i < data->count; i++) {
@@ -337,7 +342,7 @@ static int assemble(struct build *build, const char **collect, struct diag *diag
 	int r = get_data(build, &bst, &data, diag);
 
 	*collect = config->script.install_root;
-	if (r < 0)
+	if (r < 0 || !data)
 		return r;
 	for (uint32_t i = 0; i < data->count; i++)
 		buf_printf(&names, "%s%s", i ? " " : "", data->entries[i].key);

@@ -5,6 +5,7 @@
  */
 #include "kinds/kinds_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -447,6 +448,7 @@ static struct words words_of(struct arena *arena, const struct graph_source *sou
 	const struct kinds_source_work *work = source->ops->work;
 	const void *config = source->config;
 
+	assert(config);
 	if (work == &kinds_git_work && source->ops->variant != KINDS_GIT_MODULE)
 		return git_words(config);
 	if (work == &kinds_go_module_work) {
