@@ -245,6 +245,22 @@ static void to_continue_is_to_try_again(void **state)
 	end(&f);
 }
 
+/* Nothing is left to do, so it does not matter that nobody is there to do it. */
+static void without_workers_and_without_work(void **state)
+{
+	struct fixture f;
+
+	load(&f, "a", B);
+	give_up(&f);
+	sched_quit(f.s);
+	sched_request_expiry(f.s); /* none starts after quit */
+	assert_false(sched_finished(f.s));
+	expect_slow(&f, "finished success");
+	sched_continue(f.s);
+	expect_slow(&f, "spawn 0");
+	end(&f);
+}
+
 static void to_quit_twice_is_once(void **state)
 {
 	struct fixture f;
@@ -440,6 +456,7 @@ int main(void)
 		cmocka_unit_test(nothing_new_finishes_nothing_again),
 		cmocka_unit_test(who_comes_after_all_is_welcome),
 		cmocka_unit_test(to_continue_is_to_try_again),
+		cmocka_unit_test(without_workers_and_without_work),
 		cmocka_unit_test(to_quit_twice_is_once),
 		cmocka_unit_test(what_is_dropped_lies_ahead),
 		cmocka_unit_test(retried_while_its_push_waits),

@@ -11,7 +11,7 @@ mount or named memory stays behind, `cache fsck` finds nothing wrong, the next r
 the cache holds no name of a session that is over.  The long storm also looks at the parent's descriptors.
 
 --only takes part of a case's name; --add adds the counts to those in FILE (a long run in portions), --report writes them as
-docs/results/chaos.md has them.
+docs/results/chaos.md has them (what stands there under a heading of its own is kept).
 """
 import argparse
 import collections
@@ -360,7 +360,6 @@ def often(times, test):
 
 def tests(chaos, dice, args):
     imports = chaos.project("imports", make_imports(args.generator, ELEMENTS))
-    many = None
     for boundary in IMPORTS:
         for number, way in WAYS.items():
             yield f"worker at {boundary}: {way}", lambda b=boundary, n=number: often(args.times, lambda: at_boundary(imports, b, n))
@@ -378,8 +377,8 @@ def tests(chaos, dice, args):
         for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP][:3 if i == 0 else 1]:
             yield f"told to end by {number.name}", lambda n=number: told_to_end(imports, dice, n)
     if args.jobs:
-        many = chaos.project("many", make_imports(args.generator, args.jobs))
-        yield f"a storm over {args.jobs} elements", lambda: storm(many, dice)
+        yield (f"a storm over {args.jobs} elements",
+               lambda: storm(chaos.project("many", make_imports(args.generator, args.jobs)), dice))
 
 
 def report(path, counts, longest, command):
@@ -395,8 +394,13 @@ def report(path, counts, longest, command):
     lines += [f"| {key.replace('|', ': ')} | {count} |" for key, count in sorted(counts.items())
               if key.split("|")[0] not in IMPORTS + SANDBOXED + ["failed"]]
     lines += [f"| longest: {what} | {value} |" for what, value in sorted(longest.items())]
+    try:
+        with open(path, encoding="utf-8") as f:
+            by_hand = f.read().partition("\n## ")
+    except FileNotFoundError:
+        by_hand = ("", "", "")
     with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(lines) + "\n")
+        f.write("\n".join(lines) + "\n" + "".join(by_hand[1:]))
 
 
 def add(path, chaos):
