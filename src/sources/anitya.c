@@ -156,27 +156,12 @@ static int file_of(struct sources_context *ctx, const struct graph_source *sourc
 
 static bool have(struct sources_context *ctx, const struct graph_source *source)
 {
-	struct sources_context quiet = *ctx;
-	struct arena arena = { 0 };
-	struct sources_file file;
-	bool ret;
-
-	quiet.diag = NULL; /* fetch will say it */
-	ret = file_of(&quiet, source, &arena, &file) == 0 && sources_file_have(&file);
-	arena_release(&arena);
-	return ret;
+	return sources_one_file_have(ctx, source, file_of);
 }
 
 static int fetch(struct sources_context *ctx, const struct graph_source *source)
 {
-	struct arena arena = { 0 };
-	struct sources_file file;
-	int r = file_of(ctx, source, &arena, &file);
-
-	if (r == 0)
-		r = sources_file_fetch(ctx, &file);
-	arena_release(&arena);
-	return r;
+	return sources_one_file_fetch(ctx, source, file_of);
 }
 
 static struct glob_set *excluded(const struct kinds_anitya *anitya)

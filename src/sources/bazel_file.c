@@ -22,37 +22,29 @@ enum { CHUNK_BYTES = 1 << 17 };
 
 static const char *const hash_names[] = { "sha256", "sha384", "sha512" };
 
-static struct sources_file file_of(struct sources_context *ctx, const struct graph_source *source, struct arena *arena)
+static int file_of(struct sources_context *ctx, const struct graph_source *source, struct arena *arena,
+		   struct sources_file *ret)
 {
 	const struct kinds_bazel_file *config = source->config;
 
-	return (struct sources_file){
+	*ret = (struct sources_file){
 		.directory = sources_mirror_directory(ctx, arena, "bazel_file", config->original_url, ""),
 		.original_url = config->original_url,
 		.url = config->url,
 		.sha256 = config->ref,
 		.community = true,
 	};
+	return 0;
 }
 
 static bool have(struct sources_context *ctx, const struct graph_source *source)
 {
-	struct arena arena = { 0 };
-	struct sources_file file = file_of(ctx, source, &arena);
-	bool ret = sources_file_have(&file);
-
-	arena_release(&arena);
-	return ret;
+	return sources_one_file_have(ctx, source, file_of);
 }
 
 static int fetch(struct sources_context *ctx, const struct graph_source *source)
 {
-	struct arena arena = { 0 };
-	struct sources_file file = file_of(ctx, source, &arena);
-	int r = sources_file_fetch(ctx, &file);
-
-	arena_release(&arena);
-	return r;
+	return sources_one_file_fetch(ctx, source, file_of);
 }
 
 /* ---- staging ---- */
@@ -164,8 +156,8 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 		struct digest *ret)
 {
 	struct stage stage = { .ctx = ctx, .config = source->config };
-	struct sources_file file = file_of(ctx, source, &stage.arena);
-	_cleanup_close_ int fd = sources_file_open(ctx, &file);
+	struct sources_file file;
+	_cleanup_close_ int fd = file_of(ctx, source, &stage.arena, &file) < 0 ? -EINVAL : sources_file_open(ctx, &file);
 	int r = fd < 0 ? fd : cas_tree_new(&stage.tree, ctx->cas, NULL);
 
 	if (r == 0) {

@@ -39,20 +39,12 @@ static const char *mirror_of(struct sources_context *ctx, const struct graph_sou
 			    bazel->ref);
 }
 
-static int found_one(void *data, int dirfd UNUSED, const char *name UNUSED)
-{
-	*(bool *)data = true;
-	return -1;
-}
-
 static bool have(struct sources_context *ctx, const struct graph_source *source)
 {
 	const struct kinds_bazel_source *bazel = source->config;
 	struct arena arena = { 0 };
-	bool ret = false;
+	bool ret = is_sane(bazel->ref) && sources_directory_filled(mirror_of(ctx, source, &arena));
 
-	if (is_sane(bazel->ref))
-		(void)fs_each_name(AT_FDCWD, mirror_of(ctx, source, &arena), found_one, &ret);
 	arena_release(&arena);
 	return ret;
 }

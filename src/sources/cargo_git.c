@@ -2,10 +2,8 @@
 #include "sources/cargo_git.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "sources/git_repo.h"
 
 enum { SHA1_HEX = 40 };
@@ -54,26 +52,6 @@ int cargo_git_fetch(struct sources_context *ctx, const struct graph_source *sour
 	return r;
 }
 
-/* The commit's files and its .git, as one tree. */
-static int check_out(struct sources_context *ctx, const struct git_repo *repo, struct digest *ret)
-{
-	_cleanup_free_ char *directory = NULL, *git_dir = NULL;
-	int r = sources_scratch(ctx, &directory);
-
-	if (r < 0)
-		return r;
-	git_dir = xasprintf("%s/.git", directory);
-	r = git_repo_layout(ctx, repo, git_dir);
-	if (r == 0)
-		r = git_repo_files(ctx, repo, git_dir, directory);
-	if (r == 0)
-		r = git_repo_copy_commit(ctx, repo, git_dir);
-	if (r == 0)
-		r = cas_import(ctx->cas, AT_FDCWD, directory, CAS_IMPORT_MOVE, NULL, ret, ctx->diag);
-	fs_remove_all(AT_FDCWD, directory);
-	return r;
-}
-
 int cargo_git_tree(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
 		   struct digest *ret)
 {
@@ -84,7 +62,7 @@ int cargo_git_tree(struct sources_context *ctx, const struct graph_source *sourc
 
 	if (r == 0) {
 		sources_say(ctx, "Checking out %s", repo.commit);
-		r = check_out(ctx, &repo, &repository);
+		r = git_repo_tree(ctx, &repo, git_repo_copy_commit, &repository);
 	}
 	if (r == 0)
 		r = cargo_pick_crate(ctx, &repository, crate->name, ret);

@@ -196,7 +196,7 @@ int git_repo_files(struct sources_context *ctx, const struct git_repo *repo, con
 	return r < 0 ? r : sources_command(ctx, &command);
 }
 
-static int stage(struct sources_context *ctx, const struct git_repo *repo, struct digest *ret)
+int git_repo_tree(struct sources_context *ctx, const struct git_repo *repo, git_repo_add_fn *add, struct digest *ret)
 {
 	_cleanup_free_ char *directory = NULL, *git_dir = NULL;
 	int r = sources_scratch(ctx, &directory);
@@ -208,7 +208,7 @@ static int stage(struct sources_context *ctx, const struct git_repo *repo, struc
 	if (r == 0)
 		r = git_repo_files(ctx, repo, git_dir, directory);
 	if (r == 0)
-		r = git_repo_copy_history(ctx, repo, git_dir);
+		r = add(ctx, repo, git_dir);
 	if (r == 0)
 		r = cas_import(ctx->cas, AT_FDCWD, directory, CAS_IMPORT_MOVE, NULL, ret, ctx->diag);
 	fs_remove_all(AT_FDCWD, directory);
@@ -269,7 +269,7 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 
 	if (r == 0) {
 		sources_say(ctx, "Checking out %s", repo.commit);
-		r = stage(ctx, &repo, ret);
+		r = git_repo_tree(ctx, &repo, git_repo_copy_history, ret);
 	}
 	arena_release(&arena);
 	return r;

@@ -28,6 +28,10 @@ int git_repo_layout(struct sources_context *ctx, const struct git_repo *repo, co
  * no configuration of the user's. */
 int git_repo_files(struct sources_context *ctx, const struct git_repo *repo, const char *git_dir, const char *directory);
 
+/* The commit's files with such a .git, as one tree; add (one of those below) puts objects into that. */
+typedef int git_repo_add_fn(struct sources_context *ctx, const struct git_repo *repo, const char *git_dir);
+int git_repo_tree(struct sources_context *ctx, const struct git_repo *repo, git_repo_add_fn *add, struct digest *ret);
+
 /* git_objects.c: copies to git_dir what `git describe` and `git log` need: the commits from the tag (or only the one),
  * their trees and symlinks, and the tag's own objects; with .git/shallow and the tag's ref. */
 int git_repo_copy_history(struct sources_context *ctx, const struct git_repo *repo, const char *git_dir);

@@ -6,40 +6,32 @@
 #include "sources/unpack.h"
 
 /* Everything of it in arena.  The directory is named by what the project calls the thing, not by a URL. */
-static struct sources_file file_of(struct sources_context *ctx, const struct graph_source *source, struct arena *arena)
+static int file_of(struct sources_context *ctx, const struct graph_source *source, struct arena *arena,
+		   struct sources_file *ret)
 {
 	const struct kinds_index_file *config = source->config;
 	const char *suffix = config->suffix ? config->suffix : "";
 	_cleanup_buf_ struct buf name = BUF_INIT;
 
 	sources_mirror_name(&name, config->dirname ? config->dirname : config->name);
-	return (struct sources_file){
+	*ret = (struct sources_file){
 		.directory = arena_printf(arena, "%s/%s/%s", ctx->sourcedir, source->ops->name, buf_text(&name)),
 		.original_url = arena_printf(arena, "%s%s", config->base_url, suffix),
 		.url = arena_printf(arena, "%s%s", config->url, suffix),
 		.sha256 = config->sha256sum,
 		.community = true,
 	};
+	return 0;
 }
 
 static bool have(struct sources_context *ctx, const struct graph_source *source)
 {
-	struct arena arena = { 0 };
-	struct sources_file file = file_of(ctx, source, &arena);
-	bool ret = sources_file_have(&file);
-
-	arena_release(&arena);
-	return ret;
+	return sources_one_file_have(ctx, source, file_of);
 }
 
 static int fetch(struct sources_context *ctx, const struct graph_source *source)
 {
-	struct arena arena = { 0 };
-	struct sources_file file = file_of(ctx, source, &arena);
-	int r = sources_file_fetch(ctx, &file);
-
-	arena_release(&arena);
-	return r;
+	return sources_one_file_fetch(ctx, source, file_of);
 }
 
 static int tree(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,
@@ -50,8 +42,8 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 						  .no_symlinks = true };
 	const struct kinds_index_file *config = source->config;
 	struct arena arena = { 0 };
-	struct sources_file file = file_of(ctx, source, &arena);
-	_cleanup_close_ int fd = sources_file_open(ctx, &file);
+	struct sources_file file;
+	_cleanup_close_ int fd = file_of(ctx, source, &arena, &file) < 0 ? -EINVAL : sources_file_open(ctx, &file);
 	bool zipped = str_ends(config->suffix, ".zip") && !str_eq(source->ops->name, "gnu");
 
 	arena_release(&arena);

@@ -1,8 +1,10 @@
 /* Where originals are kept below <sourcedir>, who may change that at a time, and where they come from. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
 
+#include "base/fs.h"
 #include "sources/sources_internal.h"
 
 enum { LOCK_POLL_US = 50000 };
@@ -28,6 +30,20 @@ const char *sources_mirror_directory(struct sources_context *ctx, struct arena *
 
 	sources_mirror_name(&name, url);
 	return arena_printf(arena, "%s/%s/%s%s", ctx->sourcedir, kind, buf_text(&name), suffix);
+}
+
+static int found_one(void *data, int dirfd UNUSED, const char *name UNUSED)
+{
+	*(bool *)data = true;
+	return -1;
+}
+
+bool sources_directory_filled(const char *path)
+{
+	bool ret = false;
+
+	(void)fs_each_name(AT_FDCWD, path, found_one, &ret);
+	return ret;
 }
 
 int sources_lock(struct sources_context *ctx, int fd, const char *name)

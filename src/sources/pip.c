@@ -30,20 +30,12 @@ static const char *mirror_of(struct sources_context *ctx, const struct kinds_pip
 	return arena_printf(arena, "%s/%s", sources_mirror_directory(ctx, arena, "pip", pip->original_url, ""), hex);
 }
 
-static int found_one(void *data, int dirfd UNUSED, const char *name UNUSED)
-{
-	*(bool *)data = true;
-	return -1;
-}
-
 static bool have(struct sources_context *ctx, const struct graph_source *source)
 {
 	const struct kinds_pip *pip = source->config;
 	struct arena arena = { 0 };
-	bool ret = false;
+	bool ret = pip->ref && sources_directory_filled(mirror_of(ctx, pip, &arena));
 
-	if (pip->ref)
-		(void)fs_each_name(AT_FDCWD, mirror_of(ctx, pip, &arena), found_one, &ret);
 	arena_release(&arena);
 	return ret;
 }

@@ -54,6 +54,12 @@ bool sources_file_have(const struct sources_file *file);
 int sources_file_open(struct sources_context *ctx, const struct sources_file *file);
 int sources_file_fetch(struct sources_context *ctx, const struct sources_file *file);
 
+/* have and fetch for sources of one file, of which file_of says what it is (everything of it in arena); <0 with diag set. */
+typedef int sources_file_of_fn(struct sources_context *ctx, const struct graph_source *source, struct arena *arena,
+			       struct sources_file *ret);
+bool sources_one_file_have(struct sources_context *ctx, const struct graph_source *source, sources_file_of_fn *file_of);
+int sources_one_file_fetch(struct sources_context *ctx, const struct graph_source *source, sources_file_of_fn *file_of);
+
 /* The same for sources whose configuration starts with struct kinds_download. */
 /* A read-only descriptor of the downloaded file, its content not checked again; <0 with diag set if it is not there. */
 int sources_download_open(struct sources_context *ctx, const struct graph_source *source);
@@ -70,6 +76,9 @@ const char *sources_mirror_directory(struct sources_context *ctx, struct arena *
 				     const char *suffix);
 /* Waits until fd, just opened and called name, is locked by us alone; returns it, to be closed.  <0 with diag set: closed. */
 int sources_lock(struct sources_context *ctx, int fd, const char *name);
+
+/* Is there anything in the directory? */
+bool sources_directory_filled(const char *path);
 
 /* The URLs to try in order, NULL-terminated: what ctx->urls says, or the one there is (translated, else original), which
  * is put into fallback.  Valid until the next call. */
