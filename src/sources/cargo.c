@@ -4,6 +4,7 @@
  *     <sourcedir>/<kind>/<mirror directory of url>/<name>/<version>/<sha256>     a crate
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sources/cargo_git.h"
@@ -132,35 +133,44 @@ static int add_registry_crate(struct sources_context *ctx, const struct graph_so
 			&checksum);
 }
 
-static int add_git_crate(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
-			 struct cas_tree *tree, const char *path, struct arena *arena)
+/* What adding crates needs. */
+struct vendoring {
+	struct sources_context *ctx;
+	const struct graph_source *source;
+	struct cas_tree *tree;
+	struct arena arena;
+	struct cargo_repositories repositories;
+};
+
+static int add_git_crate(struct vendoring *vendoring, const struct kinds_crate *crate, const char *path)
 {
 	_cleanup_buf_ struct buf checksum = BUF_INIT;
 	struct digest digest;
-	int r = cargo_git_tree(ctx, source, crate, &digest);
+	int r = cargo_git_tree(vendoring->ctx, vendoring->source, crate, &vendoring->repositories, &digest);
 
 	if (r == 0)
-		r = cas_tree_set(tree, path, &digest);
+		r = cas_tree_set(vendoring->tree, path, &digest);
 	buf_adds(&checksum, "{\"files\": {}, \"package\": null}");
-	return r < 0 ? r : sources_put_text(ctx, tree, arena_printf(arena, "%s/.cargo-checksum.json", path), &checksum);
+	return r < 0 ? r :
+		       sources_put_text(vendoring->ctx, vendoring->tree,
+					arena_printf(&vendoring->arena, "%s/.cargo-checksum.json", path), &checksum);
 }
 
-static int add_crate(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
-		     struct cas_tree *tree, struct arena *arena)
+static int add_crate(struct vendoring *vendoring, const struct kinds_crate *crate)
 {
-	const struct kinds_cargo *cargo = source->config;
-	const char *path = arena_printf(arena, "%s/%s-%s", cargo->vendor_dir, crate->name, crate->version);
-	int r = check_crate(ctx, crate);
+	const struct kinds_cargo *cargo = vendoring->source->config;
+	const char *path = arena_printf(&vendoring->arena, "%s/%s-%s", cargo->vendor_dir, crate->name, crate->version);
+	int r = check_crate(vendoring->ctx, crate);
 
 	if (r < 0)
 		return r;
-	if (cargo->second && cas_tree_type(tree, path) >= 0)
-		return diag_set(ctx->diag, "source", NULL,
+	if (cargo->second && cas_tree_type(vendoring->tree, path) >= 0)
+		return diag_set(vendoring->ctx->diag, "source", NULL,
 				"This project requests crate %s %s from multiple sources, "
 				"which is incompatible with vendoring since cargo does not support it.",
 				crate->name, crate->version);
-	return crate->is_git ? add_git_crate(ctx, source, crate, tree, path, arena) :
-			       add_registry_crate(ctx, source, crate, tree, arena);
+	return crate->is_git ? add_git_crate(vendoring, crate, path) :
+			       add_registry_crate(vendoring->ctx, vendoring->source, crate, vendoring->tree, &vendoring->arena);
 }
 
 /* ---- cargo's configuration ---- */
@@ -239,18 +249,18 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 		struct digest *ret)
 {
 	const struct kinds_cargo *cargo = source->config;
-	struct arena arena = { 0 };
-	struct cas_tree *tree;
-	int r = cas_tree_new(&tree, ctx->cas, NULL);
+	struct vendoring vendoring = { .ctx = ctx, .source = source };
+	int r = cas_tree_new(&vendoring.tree, ctx->cas, NULL);
 
 	for (uint32_t i = 0; r == 0 && i < cargo->crate_count; i++)
-		r = add_crate(ctx, source, &cargo->crates[i], tree, &arena);
+		r = add_crate(&vendoring, &cargo->crates[i]);
 	if (r == 0)
-		r = add_config(ctx, cargo, &arena, tree);
+		r = add_config(ctx, cargo, &vendoring.arena, vendoring.tree);
 	if (r == 0)
-		r = cas_tree_digest(tree, "", ret);
-	cas_tree_free(tree);
-	arena_release(&arena);
+		r = cas_tree_digest(vendoring.tree, "", ret);
+	cas_tree_free(vendoring.tree);
+	free(vendoring.repositories.trees);
+	arena_release(&vendoring.arena);
 	return r;
 }
 

@@ -52,20 +52,37 @@ int cargo_git_fetch(struct sources_context *ctx, const struct graph_source *sour
 	return r;
 }
 
-int cargo_git_tree(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
-		   struct digest *ret)
+static int check_out(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
+		     struct digest *ret)
 {
 	struct arena arena = { 0 };
-	struct digest repository = { 0 };
 	struct git_repo repo;
 	int r = find(ctx, source, crate, &arena, &repo);
 
 	if (r == 0) {
 		sources_say(ctx, "Checking out %s", repo.commit);
-		r = git_repo_tree(ctx, &repo, git_repo_copy_commit, &repository);
+		r = git_repo_tree(ctx, &repo, git_repo_copy_commit, ret);
 	}
-	if (r == 0)
-		r = cargo_pick_crate(ctx, &repository, crate->name, ret);
 	arena_release(&arena);
 	return r;
+}
+
+/* Workspaces have many crates: each repository is checked out once. */
+int cargo_git_tree(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
+		   struct cargo_repositories *seen, struct digest *ret)
+{
+	struct digest repository = { 0 };
+	size_t i = 0;
+	int r;
+
+	while (i < seen->count && !(str_eq(seen->trees[i].repo, crate->repo) && str_eq(seen->trees[i].commit, crate->commit)))
+		i++;
+	if (i == seen->count) {
+		r = check_out(ctx, source, crate, &repository);
+		if (r < 0)
+			return r;
+		seen->trees = util_grow(seen->trees, &seen->cap, seen->count + 1, sizeof *seen->trees);
+		seen->trees[seen->count++] = (struct cargo_repository){ crate->repo, crate->commit, repository };
+	}
+	return cargo_pick_crate(ctx, &seen->trees[i].tree, crate->name, ret);
 }

@@ -13,9 +13,17 @@
 
 bool cargo_git_have(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate);
 int cargo_git_fetch(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate);
-/* The crate's directory, from the clone. */
+/* The crate's directory, from the clone.  seen remembers from crate to crate the repositories that were checked out: zeroed at
+ * first, freed (its trees) by the caller in the end. */
+struct cargo_repositories {
+	struct cargo_repository {
+		const char *repo, *commit;
+		struct digest tree;
+	} *trees;
+	size_t count, cap;
+};
 int cargo_git_tree(struct sources_context *ctx, const struct graph_source *source, const struct kinds_crate *crate,
-		   struct digest *ret);
+		   struct cargo_repositories *seen, struct digest *ret);
 
 /* cargo_workspace.c: finds the crate called name in the repository's tree; ret is its directory, as told above. */
 int cargo_pick_crate(struct sources_context *ctx, const struct digest *repository, const char *name, struct digest *ret);
