@@ -68,8 +68,9 @@ def sleeping_project(top, graph, divisor):
     for i, (build, run, ms) in enumerate(graph):
         deps = "".join(f"- e{dep}.bst\n" for dep in build)
         needs = "".join(f"- e{dep}.bst\n" for dep in run)
-        builds.write(f"{top}/elements/e{i}.bst", f"kind: script\nbuild-depends:\n- base.bst\n{deps}" + (f"runtime-depends:\n{needs}" if needs else "") +
-                     f"config:\n  commands: ['mkdir -p %{{install-root}}/usr/{i}', 'sleep {ms / 1000 / divisor:.3f}']\n")
+        builds.write(f"{top}/elements/e{i}.bst", f"kind: manual\nbuild-depends:\n- base.bst\n{deps}" + (f"runtime-depends:\n{needs}" if needs else "") +
+                     "variables: {strip-binaries: ''}\n"
+                     f"config:\n  install-commands: ['mkdir -p %{{install-root}}/usr/{i}', 'sleep {ms / 1000 / divisor:.3f}']\n")
     top_elements = set(range(len(graph))) - {dep for build, run, _ in graph for dep in build + run}
     builds.write(f"{top}/elements/all.bst", "kind: stack\ndepends:\n" + "".join(f"- e{i}.bst\n" for i in sorted(top_elements)))
 
