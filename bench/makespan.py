@@ -84,7 +84,7 @@ class Program:
         self.runs += 1
         cache = f"{self.top}/cache-{self.runs}"
         builds.write(f"{cache}.conf", f"cachedir: {cache}\nlogdir: {cache}-logs\n")
-        argv = self.argv + ["-c", f"{cache}.conf", "--no-interactive", "--builders", str(builders), "build"]
+        argv = self.argv + ["-c", f"{cache}.conf", "--no-interactive", "--jobs", "0", "--builders", str(builders), "build"]
         common.Run(argv + ["base.bst"], cwd=self.project).must()
         builds.write(f"{cache}/millrace/history", history)
         run = common.Run(argv + ["all.bst"], cwd=self.project).must()
