@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "bench.h"
-#include "session/driver.h"
+#include "bench_driver.h"
 #include "sim.h"
 
 struct job {
@@ -156,19 +156,6 @@ static void on_started(void *data UNUSED, const struct driver_job *job UNUSED)
 {
 }
 
-static void on_message(void *data UNUSED, const struct driver_job *job UNUSED, const struct wire_message *message UNUSED)
-{
-}
-
-static void on_progress(void *data UNUSED, const struct driver_job *job UNUSED, const struct wire_progress *progress UNUSED)
-{
-}
-
-static uint32_t on_result(void *data UNUSED, const struct driver_job *job UNUSED, const struct wire_result *result UNUSED)
-{
-	return 0;
-}
-
 static void on_ended(void *data UNUSED, const struct driver_job *job UNUSED, enum driver_end end,
 		     const struct wire_result *result UNUSED, const char *lost UNUSED)
 {
@@ -176,14 +163,8 @@ static void on_ended(void *data UNUSED, const struct driver_job *job UNUSED, enu
 		bug("a job that sleeps ended as %d", (int)end);
 }
 
-static enum driver_answer on_interrupt(void *data UNUSED)
-{
-	return DRIVER_TERMINATE;
-}
-
 static const struct driver_events events = {
-	.started = on_started, .message = on_message, .progress = on_progress, .result = on_result, .ended = on_ended,
-	.interrupt = on_interrupt,
+	.started = on_started, .ended = on_ended, BENCH_QUIET_EVENTS
 };
 
 /* Seconds that the recorded durations would have taken. */

@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "session/driver.h"
+#include "bench_driver.h"
 
 struct bench {
 	const char *mode;
@@ -126,19 +126,6 @@ static void on_started(void *data, const struct driver_job *job UNUSED)
 		loop_defer(driver_loop(bench->driver), &bench->task, on_dirty, bench);
 }
 
-static void on_message(void *data UNUSED, const struct driver_job *job UNUSED, const struct wire_message *message UNUSED)
-{
-}
-
-static void on_progress(void *data UNUSED, const struct driver_job *job UNUSED, const struct wire_progress *progress UNUSED)
-{
-}
-
-static uint32_t on_result(void *data UNUSED, const struct driver_job *job UNUSED, const struct wire_result *result UNUSED)
-{
-	return 0;
-}
-
 static void on_ended(void *data, const struct driver_job *job UNUSED, enum driver_end end,
 		     const struct wire_result *result UNUSED, const char *lost)
 {
@@ -151,14 +138,8 @@ static void on_ended(void *data, const struct driver_job *job UNUSED, enum drive
 		bug("a job that does nothing ended as %d", (int)end);
 }
 
-static enum driver_answer on_interrupt(void *data UNUSED)
-{
-	return DRIVER_TERMINATE;
-}
-
 static const struct driver_events events = {
-	.started = on_started, .message = on_message, .progress = on_progress, .result = on_result, .ended = on_ended,
-	.interrupt = on_interrupt,
+	.started = on_started, .ended = on_ended, BENCH_QUIET_EVENTS
 };
 
 /* What a run took, from before to after. */
