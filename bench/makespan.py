@@ -143,7 +143,7 @@ def report(build, quick):
                        f"{100 * (1 - row['paths_s'] / row['fifo_s']):.1f} %",
                        f"{paper[row['builders']]['fifo_s']:,.0f} s, {paper[row['builders']]['paths_s']:,.0f} s"] for row in runs]),
         "## By run: the whole program",
-        f"A project of the same graph whose elements sleep in sandboxes, durations divided by {program_divisor}; a first build each time, with an empty history (so "
+        f"A project of the same graph whose elements sleep in sandboxes (`--jobs 0`: who sleeps needs no processor), durations divided by {program_divisor}; a first build each time, with an empty history (so "
         "that the number of steps decides) and with the one that an earlier build left; in turns, the best of "
         f"{rounds}. Each element costs some milliseconds of its own besides, with eight builders on {os.cpu_count()} processors more:",
         common.table(["builders", "empty history", "with history", "gain", "on paper, divided"],
