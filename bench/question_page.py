@@ -199,7 +199,7 @@ def cost_split(page):
         rows.append([NAMES[mode]] + [us(part) if part else "0" for part in parts] + [us(cell["us_per_job"])])
         shares.append((f"{NAMES[mode]}, {us(cell['us_per_job'])} us", parts))
     page.say("## Where it goes", "One worker, one job at a time, each with one change of state; a parent of 100 MB. Microseconds: "
-             "fork and writes to shared pages by the clock around them, serialization and journal from a loop of nothing else "
+             "fork by the processor time around it, writes to shared pages by the clock, serialization and journal from a loop of nothing else "
              "(`bench_records`), dispatch is what is left of the parent's processor time (scheduler, pool, loop, system calls), "
              "idle is wall time in which neither works. Parent and worker overlap where a forked process ends while the next "
              "begins, so rows need not add up:")
@@ -260,7 +260,9 @@ def queue_ways(page):
              "200 ms):")
     table = [[DEATHS[name][0], f"{max(deaths[name].get('suspects', 0), deaths[name]['lost'])}", f"{deaths[name]['lost']}",
               f"{deaths[name]['known_us'] / 1000:.1f} ms", DEATHS[name][1], "all"] for name in DEATHS]
-    for name, what, told in [("killed-pool", "`multiprocessing.Pool`", "nothing: it waits for ever for the lost answer"),
+    hung = deaths["killed-pool"]["jobs"] - deaths["killed-pool"]["done"] > 4
+    for name, what, told in [("killed-pool", "`multiprocessing.Pool`", "nothing: it waits for ever for the lost answer" if not hung else
+                              "nothing: the worker died with the queue's lock, and all wait for that for ever"),
                              ("killed-executor", "`ProcessPoolExecutor`", "that something is lost: everything not answered yet fails")]:
         table.append([what, "-", f"{deaths[name]['jobs'] - deaths[name]['done']}", "never" if "pool" in name else "at once", told,
                       f"{deaths[name]['done']} of {deaths[name]['jobs']}"])

@@ -104,7 +104,7 @@ uint32_t pool_alive(const struct pool *pool);
 
 struct pool_stats {
 	uint64_t spawned, dispatched, results, gone, pings, bytes_sent, bytes_received;
-	int64_t fork_us; /* spent in fork, in the parent */
+	int64_t fork_us; /* processor time spent in fork, in the parent */
 };
 const struct pool_stats *pool_stats(const struct pool *pool);
 /* Process in a slot, or -1 (empty, inline, or not forked yet). */
