@@ -10,7 +10,7 @@
 #include "session/jobserver.h"
 
 enum {
-	KILL_AFTER_US = 750000,      /* from terminate to SIGKILL of what is left: all is gone within a second */
+	PATIENCE_US = 750000,
 	RETRY_FIRST_US = 250000,
 	RETRY_DELAY_MAX_US = 8000000
 };
@@ -341,7 +341,8 @@ static void start_terminating(struct driver *driver)
 	if (driver->terminating)
 		return;
 	driver->terminating = true;
-	loop_timer_set(driver->loop, &driver->kill, util_now_us() + KILL_AFTER_US, on_kill, driver);
+	loop_timer_set(driver->loop, &driver->kill,
+		       util_now_us() + (driver->config.patience_us ? driver->config.patience_us : PATIENCE_US), on_kill, driver);
 }
 
 /* Only terminate cancels. */

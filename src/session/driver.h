@@ -98,6 +98,7 @@ struct driver_config {
 	int64_t tick_us;            /* 0: no ticks */
 	int64_t retry_delay_us;     /* before a second attempt, then doubled each time; 0: 250 ms */
 	int64_t ping_deadline_us;   /* see pool.h; 0: its default */
+	int64_t patience_us;        /* from terminate to SIGKILL of what is left; 0: 750 ms, so that all is gone within a second */
 };
 
 /* Copies config.  0, or -errno when the loop or the journal cannot be made. */
