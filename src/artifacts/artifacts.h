@@ -123,7 +123,7 @@ int source_record_write(struct cas *cas, const char *kind, const struct key *key
 void source_encode(const struct digest *files, struct buf *out);
 int source_decode(struct digest *files, const void *bytes, size_t len);
 
-/* For cas_session_begin: false for a record file that does not decode. */
+/* For cas_session_begin, data the cas: false for a record that does not decode, or names what is not there (any more). */
 bool artifact_check_ref(void *data, const char *path, const char *bytes, size_t len);
 
 #endif

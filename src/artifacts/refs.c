@@ -190,19 +190,42 @@ int artifact_remove(struct cas *cas, const char *name)
 	return 0;
 }
 
+/* What an artifact cannot do without: build trees and sources may have gone, as under the peer. */
+static bool has_all(struct cas *cas, const struct artifact *artifact)
+{
+	const struct {
+		bool named;
+		const struct digest *digest;
+	} blobs[] = {
+		{ artifact->has_public_data, &artifact->public_data },
+		{ artifact->has_low_meta, &artifact->low_meta },
+		{ artifact->has_high_meta, &artifact->high_meta },
+	};
+
+	if (artifact->has_files && cas_has_tree(cas, &artifact->files) != 1)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(blobs); i++)
+		if (blobs[i].named && cas_has(cas, blobs[i].digest) != 1)
+			return false;
+	for (uint32_t i = 0; i < artifact->log_count; i++)
+		if (cas_has(cas, &artifact->logs[i].digest) != 1)
+			return false;
+	return true;
+}
+
 bool artifact_check_ref(void *data, const char *path, const char *bytes, size_t len)
 {
 	struct arena arena = ARENA_INIT;
 	struct artifact artifact;
 	struct digest digest;
-	int r;
+	bool good;
 
 	if (str_starts(path, REFS))
-		r = artifact_decode(&artifact, &arena, bytes, len);
+		good = artifact_decode(&artifact, &arena, bytes, len) == 0 && has_all(data, &artifact);
 	else
-		r = source_decode(&digest, bytes, len);
+		good = source_decode(&digest, bytes, len) == 0 && cas_has_tree(data, &digest) == 1;
 	arena_release(&arena);
-	return r == 0;
+	return good;
 }
 
 /* ---- listing ---- */

@@ -67,6 +67,9 @@ const char *cas_cachedir(const struct cas *cas);
  * What was used since the store was opened counts as used by this session: nobody expires it. */
 int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char *path, const char *bytes, size_t len),
 		      void *data, struct diag *diag);
+/* What cas_session_begin is to call in that case, too, before it calls those markers settled: for what other rooms keep beside
+ * the store. */
+void cas_on_recovery(struct cas *cas, void (*fn)(void *data), void *data);
 /* Makes all that was written durable, then removes the marker.  In a child process of its own if background is set, so
  * that the caller can exit at once. */
 void cas_session_end(struct cas *cas, bool background);

@@ -62,6 +62,8 @@ struct cas {
 	bool making_room, was_full, quiet; /* quiet: nothing is touched by looking at it */
 	int64_t gave_up_us;      /* when room could not be made */
 	int64_t trimmed_bytes;   /* what layers took after room was made the last time */
+	void (*on_recovery)(void *data);
+	void *on_recovery_data;
 	uint32_t temp_count;     /* names in cas/tmp; stays 0 until this process writes something */
 	uint32_t temp_random;
 	bool mode_sure;          /* temporaries get mode 0444 as they are made */

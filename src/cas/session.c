@@ -251,6 +251,12 @@ static void not_alone(void *data, int64_t since_ns)
 		*alone = false;
 }
 
+void cas_on_recovery(struct cas *cas, void (*fn)(void *data), void *data)
+{
+	cas->on_recovery = fn;
+	cas->on_recovery_data = data;
+}
+
 int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char *path, const char *bytes, size_t len),
 		      void *data, struct diag *diag)
 {
@@ -272,6 +278,8 @@ int cas_session_begin(struct cas *cas, bool (*check_ref)(void *data, const char 
 			r = fs_each_name(cas->root_fd, cas_record_dirs[i], check_record, &recovery);
 		}
 		cas_forget(cas, 0);
+		if (r == 0 && cas->on_recovery)
+			cas->on_recovery(cas->on_recovery_data);
 		if (r == 0)
 			r = fs_each_name(cas->root_fd, "millrace/cas", remove_stale, NULL);
 	}

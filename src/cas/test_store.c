@@ -263,11 +263,18 @@ static void test_workspace_mtimes(void **state)
 	assert_int_equal(sub->mtime.seconds, 100);
 }
 
+static void count_recovery(void *data)
+{
+	assert_int_equal(faccessat(scratch_fd, "cache/millrace/cas/session-1-1-0", F_OK, 0), 0); /* not settled yet */
+	(*(int *)data)++;
+}
+
 static void test_power_cut(void **state)
 {
 	struct diag diag = DIAG_INIT;
 	struct digest good, bad;
 	struct cas *idle;
+	int recoveries = 0;
 
 	assert_int_equal(cas_session_begin(cas, NULL, NULL, &diag), 0);
 	cas_session_end(cas, false);
@@ -296,12 +303,15 @@ static void test_power_cut(void **state)
 	assert_int_equal(fs_mkdir_p(scratch_fd, "cache/artifacts/refs/p/e", 0755), 0);
 	write_file("cache/artifacts/refs/p/e/cut", "", 0644);
 	write_file("cache/artifacts/refs/p/e/whole", "x", 0644);
+	cas_on_recovery(cas, count_recovery, &recoveries);
 	assert_int_equal(cas_session_begin(cas, NULL, NULL, &diag), 2);
+	assert_int_equal(recoveries, 1);
 	assert_int_equal(cas_has(cas, &good), 1);
 	assert_int_equal(cas_has(cas, &bad), 0);
 	assert_int_equal(faccessat(scratch_fd, "cache/artifacts/refs/p/e/cut", F_OK, 0), -1);
 	assert_int_equal(faccessat(scratch_fd, "cache/artifacts/refs/p/e/whole", F_OK, 0), 0);
 	cas_session_end(cas, false);
+	cas_on_recovery(cas, NULL, NULL);
 	assert_int_equal(unlinkat(scratch_fd, "cache/millrace/cas", AT_REMOVEDIR), 0);
 }
 

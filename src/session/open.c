@@ -286,6 +286,20 @@ int session_reload(struct session *session, const struct session_strings *target
 	return session_load(session, flags);
 }
 
+/* Layers are not looked at file by file: those that may have been cut short are written out again. */
+static void on_recovery(void *data)
+{
+	struct session *session = data;
+	struct sandbox_host_options options = session_host_options(session);
+	struct sandbox_host *host;
+	uint64_t removed_bytes;
+
+	if (sandbox_host_new(&host, &options, NULL) < 0)
+		return;
+	sandbox_layers_trim(host, 0, false, &removed_bytes);
+	sandbox_host_free(host);
+}
+
 int session_open_cache(struct session *session, bool writes)
 {
 	int r = 0;
@@ -296,7 +310,8 @@ int session_open_cache(struct session *session, bool writes)
 			session_limits(session);
 	}
 	if (r == 0 && writes && !session->cas_session) {
-		r = cas_session_begin(session->cas, artifact_check_ref, NULL, &session->diag);
+		cas_on_recovery(session->cas, on_recovery, session);
+		r = cas_session_begin(session->cas, artifact_check_ref, session->cas, &session->diag);
 		session->cas_session = r >= 0;
 		if (r >= 0)
 			r = session_count(session);
