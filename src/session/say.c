@@ -171,12 +171,13 @@ static const char *sources_text(struct session *session, struct arena *arena, ui
 static const char *digest_text(struct session *session, struct arena *arena, uint32_t id)
 {
 	const struct state_artifact *artifact = &state_get(session->state, id)->artifact;
+	const struct digest *files = state_digest_known(&artifact->files) ? &artifact->files : &DIGEST_EMPTY;
 	char hex[DIGEST_HEX + 1];
 
-	if (artifact->outcome != STATE_ARTIFACT_SUCCESS || !state_digest_known(&artifact->files))
+	if (artifact->outcome != STATE_ARTIFACT_SUCCESS && artifact->outcome != STATE_ARTIFACT_FAILURE)
 		return NULL;
-	digest_to_hex(hex, artifact->files.hash);
-	return arena_printf(arena, "%s/%lld", hex, (long long)artifact->files.size_bytes);
+	digest_to_hex(hex, files->hash);
+	return arena_printf(arena, "%s/%lld", hex, (long long)files->size_bytes);
 }
 
 static void describe_data(struct session *session, struct arena *arena, uint32_t id, uint64_t needs, struct session_element *ret)
