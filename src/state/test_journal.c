@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "state/state_internal.h"
+#include "state/test_help.h"
 
 static int commit(struct state *state, uint32_t origin, struct state_changes *changes)
 {
@@ -441,27 +442,6 @@ static void test_kept_one_by_one(void **unused UNUSED)
 
 /* --- when the kernel says no --- */
 
-static int lowest_free_fd(void)
-{
-	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	close(fd);
-	return fd;
-}
-
-static int journals_mapped(void)
-{
-	char line[4096];
-	int count = 0;
-	FILE *f = fopen("/proc/self/maps", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		count += strstr(line, "millrace-state") != NULL;
-	if (f)
-		fclose(f);
-	return count;
-}
-
 /* From now on system call nr with this argument fails with EPERM, in this process. */
 static bool forbid(uint32_t nr, uint32_t argument, uint32_t value)
 {
@@ -487,12 +467,12 @@ static int refused(uint32_t nr, uint32_t argument, uint32_t value)
 	if (state_open(state, 0) < 0)
 		return 1;
 	fd = lowest_free_fd();
-	maps = journals_mapped();
+	maps = (int)count_lines("/proc/self/maps", "millrace-state");
 	if (!forbid(nr, argument, value))
 		return 77;
 	if (state_roll(state) != -EPERM)
 		return 2;
-	if (journals_mapped() != maps || lowest_free_fd() != fd)
+	if ((int)count_lines("/proc/self/maps", "millrace-state") != maps || lowest_free_fd() != fd)
 		return 3; /* something was left */
 	if (state_epoch(state) != 1 || state_position(state) != 64)
 		return 4; /* the old one is no more */
@@ -536,17 +516,6 @@ static int first_descriptor(uint32_t a UNUSED, uint32_t b UNUSED, uint32_t c UNU
 static void test_first_descriptor(void **unused UNUSED)
 {
 	in_a_child(first_descriptor, 0, 0, 0);
-}
-
-static uint32_t address_space_pages(void)
-{
-	unsigned pages = 0;
-	FILE *file = fopen("/proc/self/statm", "r");
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%u", &pages), 1);
-	fclose(file);
-	return pages;
 }
 
 /* Refs and keys of workspaces go with the state. */

@@ -15,6 +15,7 @@
 
 #include "base/random.h"
 #include "state/state_internal.h"
+#include "state/test_help.h"
 
 static struct key key_of(uint64_t number)
 {
@@ -481,40 +482,6 @@ static void test_interleavings(void **unused UNUSED)
 		state_free(judge);
 		state_free(parent);
 	}
-}
-
-/* Lines of /proc/self/maps that are ours, or open files. */
-static uint32_t count_lines(const char *path, const char *word)
-{
-	char line[4096];
-	uint32_t count = 0;
-	FILE *f = fopen(path, "r");
-
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f))
-		count += strstr(line, word) != NULL;
-	fclose(f);
-	return count;
-}
-
-static int lowest_free_fd(void)
-{
-	int fd = memfd_create("probe", MFD_CLOEXEC);
-
-	assert_true(fd >= 0);
-	close(fd);
-	return fd;
-}
-
-static uint32_t address_space_pages(void)
-{
-	unsigned pages = 0;
-	FILE *file = fopen("/proc/self/statm", "r");
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%u", &pages), 1);
-	fclose(file);
-	return pages;
 }
 
 static void test_nothing_left_behind(void **unused UNUSED)

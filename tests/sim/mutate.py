@@ -37,7 +37,7 @@ MUTATED = [f"src/sched/{name}.c" for name in SCHED] + ["src/state/journal.c", "s
 SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "virtual", "people", "carry", "model", "views", "graph", "twin", "tokens")]
 BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "fs", "map", "util")]
 SECONDS = 20  # of the processor: four times what the slowest of them takes
-FIXTURE = "src/sched/test_fixture.c"
+HELP = {"sched": "src/sched/test_fixture.c", "state": "src/state/test_help.c"}
 UNITS = {"sched": [f"src/sched/test_{name}.c" for name in ("bounds", "plan", "workers", "limits", "parts", "budget")],
          "state": [f"src/state/test_{name}.c" for name in ("journal", "state")]}
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests/sim")]
@@ -141,7 +141,7 @@ def link(work, target, objects):
 
 
 def build_all(work):
-    for name in MUTATED + FIXED + SIM + BASE + [FIXTURE] + UNITS["sched"] + UNITS["state"]:
+    for name in MUTATED + FIXED + SIM + BASE + [*HELP.values()] + UNITS["sched"] + UNITS["state"]:
         if os.path.exists(os.path.join(ROOT, name)) and not compile_to(os.path.join(ROOT, name), object_of(work, name)):
             sys.exit(f"mutate: {name} does not compile as it is")
     objects = [object_of(work, n) for n in MUTATED + FIXED + BASE + SIM]
@@ -149,7 +149,7 @@ def build_all(work):
         sys.exit("mutate: the simulation does not link, or fails, as it is")
     for test in UNITS["sched"] + UNITS["state"]:
         unit = os.path.join(work, "unit")
-        parts = [object_of(work, n) for n in MUTATED + FIXED + BASE + [FIXTURE, test]]
+        parts = [object_of(work, n) for n in MUTATED + FIXED + BASE + [HELP[test.split("/")[1]], test]]
         if not link(work, unit, parts) or run([unit], SECONDS) != 0:
             sys.exit(f"mutate: {test} does not link, or fails, as it is")
 
@@ -166,9 +166,10 @@ def judge(work, number, mutant, count, fast):
         rest = [object_of(work, n) for n in MUTATED + FIXED + BASE if n != mutant.name and os.path.exists(object_of(work, n))]
         sim, unit = os.path.join(place, "sim"), os.path.join(place, "unit")
         caught = {"sim": False, "unit": False}
-        for test in UNITS[mutant.name.split("/")[1]]:
+        room = mutant.name.split("/")[1]
+        for test in UNITS[room]:
             if not (fast and caught["unit"]):
-                caught["unit"] |= not link(place, unit, [obj, *rest, object_of(work, test), object_of(work, FIXTURE)]) or run([unit], SECONDS) != 0
+                caught["unit"] |= not link(place, unit, [obj, *rest, object_of(work, test), object_of(work, HELP[room])]) or run([unit], SECONDS) != 0
         if not (fast and caught["unit"]):
             if not link(place, sim, [obj, *rest] + [object_of(work, n) for n in SIM]):
                 return None
