@@ -44,11 +44,11 @@ static uint32_t slot_of(const struct tube *tube)
 
 static int remove_if_old(void *data, int dirfd, const char *name)
 {
-	const char *prefix = strrchr(data, '/') + 1, *number = strrchr(prefix, '-');
+	const char *prefix = strrchr(data, '/') + 1;
 	struct stat st;
 
-	/* Whatever process it was: the prefix ends in a number of its own. */
-	if (strncmp(name, prefix, number ? (size_t)(number - prefix) : strlen(prefix)) == 0 &&
+	/* Whatever process it was: after the first word comes a number of its own. */
+	if (strncmp(name, prefix, strcspn(prefix, "-") + 1) == 0 &&
 	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISFIFO(st.st_mode) && st.st_mtime < time(NULL) - FIFO_OLD_S)
 		(void)unlinkat(dirfd, name, 0);
 	return 0;
@@ -73,8 +73,12 @@ static int open_fifo(struct jobserver *server, struct tube *tube, uint64_t numbe
 		return r;
 	server->fifos_ready = true;
 	tube->fifo = xasprintf("%s%" PRIu64, server->fifo_prefix, number);
-	if (mkfifo(tube->fifo, 0600) < 0)
-		return -errno;
+	if (mkfifo(tube->fifo, 0600) < 0) {
+		r = -errno;
+		util_free_p(&tube->fifo); /* whoever has this name keeps it */
+		tube->fifo = NULL;
+		return r;
+	}
 	fds[0] = open(tube->fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	fds[1] = fds[0] < 0 ? -1 : open(tube->fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 	return fds[1] < 0 ? -errno : 0;

@@ -16,8 +16,9 @@
 
 struct jobserver;
 
-/* tokens: the budget; builds: how many there may be (worker slots); fifo_prefix: absolute path that named pipes begin with (kept, not
- * copied), or NULL: there are none.  What sessions that were killed have left there is removed after a day. */
+/* tokens: the budget; builds: how many there may be (worker slots); fifo_prefix: absolute path that named pipes begin with, a directory
+ * and "WORD-NUMBER-", the number this process's (kept, not copied), or NULL: there are none.  What sessions that were killed
+ * have left there (WORD-...) is removed after a day. */
 struct jobserver *jobserver_new(struct loop *loop, uint32_t tokens, uint32_t builds, const char *fifo_prefix);
 /* Closes all pipes.  NULL accepted. */
 void jobserver_free(struct jobserver *server);
