@@ -162,6 +162,9 @@ static int push(struct parse *p, const yaml_event_t *event, enum yaml_type type)
 		return malformed(p, event, what);
 	}
 	p->frames = util_grow(p->frames, &p->frames_cap, p->depth + 1, sizeof(*p->frames));
+	/* an empty one points at its first entry, too, and NULL is no array to point into */
+	p->entries = util_grow(p->entries, &p->entries_cap, p->entry_count + 1, sizeof(*p->entries));
+	p->items = util_grow(p->items, &p->items_cap, p->item_count + 1, sizeof(const struct yaml_node *));
 	p->frames[p->depth++] = (struct frame){
 		.node = new_node(p, event, type),
 		.start = type == YAML_MAP ? p->entry_count : p->item_count,
