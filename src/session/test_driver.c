@@ -690,5 +690,6 @@ int main(void)
 		cmocka_unit_test(test_named_pipes),
 	};
 
+	signal(SIGHUP, SIG_DFL); /* whoever runs the tests under nohup */
 	return cmocka_run_group_tests(tests, make_marks, drop_marks);
 }
