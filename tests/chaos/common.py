@@ -9,6 +9,8 @@ import time
 
 PR_SET_CHILD_SUBREAPER = 36
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup: hang-ups are among what is tested
+
 
 def become_subreaper():
     """From now on every process that a session leaves behind becomes our child, whatever its environment."""
