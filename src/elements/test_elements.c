@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,6 +16,7 @@
 #include "base/fs.h"
 #include "elements/elements.h"
 #include "kinds/element_configs.h"
+#include "sandbox/test_works.h"
 #include "yaml/yaml.h"
 
 static char scratch[] = "/tmp/millrace-elements-XXXXXX";
@@ -420,24 +420,6 @@ static void test_unstaged(void **state)
 
 /* ---- with commands ---- */
 
-/* Can this machine run sandboxes at all?  (A container without user namespaces cannot.) */
-static bool runner_works(void)
-{
-	int status = 1;
-	pid_t pid;
-
-	if (access("/bin/busybox", X_OK) < 0)
-		return false;
-	pid = fork();
-	if (pid == 0) {
-		dup2(open("/dev/null", O_WRONLY), 2);
-		execlp("bwrap", "bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "--proc",
-		       "/proc", "/bin/busybox", "true", (char *)NULL);
-		_exit(1);
-	}
-	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 static const char base_public[] = "bst:\n  integration-commands:\n  - mkdir -p /etc && echo base >>/etc/integrated\n"
 				  "  split-rules:\n    shell: [/bin, '/bin/**']\n";
 
@@ -479,7 +461,7 @@ static void test_manual(void **state)
 	struct diag diag = DIAG_INIT;
 	uint32_t base, lib, id;
 
-	if (!runner_works())
+	if (!test_sandbox_works())
 		skip();
 	new_graph();
 	base = add_base();
@@ -526,7 +508,7 @@ static void test_manual_fails(void **state)
 	struct diag diag = DIAG_INIT;
 	uint32_t base, id;
 
-	if (!runner_works())
+	if (!test_sandbox_works())
 		skip();
 	new_graph();
 	base = add_base();
@@ -570,7 +552,7 @@ static void test_script(void **state)
 	struct diag diag = DIAG_INIT;
 	uint32_t base, id;
 
-	if (!runner_works())
+	if (!test_sandbox_works())
 		skip();
 	new_graph();
 	base = add_base();
@@ -600,7 +582,7 @@ static void test_compose(void **state)
 	struct kinds_compose orphans = { .integrate = false, .exclude = STRINGS("shell"), .include_orphans = true };
 	uint32_t base, more, id;
 
-	if (!runner_works())
+	if (!test_sandbox_works())
 		skip();
 	new_graph();
 	base = add_base();

@@ -1,11 +1,11 @@
 /* What the tests of sandboxes share: see test_rig.h. */
 #include "sandbox/test_rig.h"
+#include "sandbox/test_works.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -179,29 +179,11 @@ void rig_expect(struct rig *rig, bool read_only, const char *text, const char *o
 
 /* ---- set-up ---- */
 
-/* Can this machine run sandboxes at all?  (A container without user namespaces cannot.) */
-static bool runner_works(void)
-{
-	int status = 1;
-	pid_t pid;
-
-	if (access("/bin/busybox", X_OK) < 0)
-		return false;
-	pid = fork();
-	if (pid == 0) {
-		dup2(open("/dev/null", O_WRONLY), 2);
-		execlp("bwrap", "bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "--proc",
-		       "/proc", "/bin/busybox", "true", (char *)NULL);
-		_exit(1);
-	}
-	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 int rig_setup(void **state)
 {
 	struct diag diag = DIAG_INIT;
 
-	rig_skipped = !runner_works();
+	rig_skipped = !test_sandbox_works();
 	if (rig_skipped)
 		print_message("no static busybox, no bwrap, or no user namespaces: sandboxes are not tested\n");
 	if (!mkdtemp(rig_base_dir))

@@ -37,16 +37,6 @@ static int file_of(struct sources_context *ctx, const struct graph_source *sourc
 	return 0;
 }
 
-static bool have(struct sources_context *ctx, const struct graph_source *source)
-{
-	return sources_one_file_have(ctx, source, file_of);
-}
-
-static int fetch(struct sources_context *ctx, const struct graph_source *source)
-{
-	return sources_one_file_fetch(ctx, source, file_of);
-}
-
 /* ---- staging ---- */
 
 struct stage {
@@ -179,4 +169,5 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	return r;
 }
 
-const struct sources_ops sources_bazel_file = { .kind = "bazel_file", .have = have, .fetch = fetch, .tree = tree };
+const struct sources_ops sources_bazel_file = { .kind = "bazel_file", .file_of = file_of,
+	.have = sources_one_file_have, .fetch = sources_one_file_fetch, .tree = tree };

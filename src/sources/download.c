@@ -176,7 +176,7 @@ int sources_file_fetch(struct sources_context *ctx, const struct sources_file *f
 	return r;
 }
 
-bool sources_one_file_have(struct sources_context *ctx, const struct graph_source *source, sources_file_of_fn *file_of_source)
+bool sources_one_file_have(struct sources_context *ctx, const struct graph_source *source)
 {
 	struct sources_context quiet = *ctx;
 	struct arena arena = { 0 };
@@ -184,16 +184,16 @@ bool sources_one_file_have(struct sources_context *ctx, const struct graph_sourc
 	bool ret;
 
 	quiet.diag = NULL; /* fetch will say it */
-	ret = file_of_source(&quiet, source, &arena, &file) == 0 && sources_file_have(&file);
+	ret = sources_ops_of(source)->file_of(&quiet, source, &arena, &file) == 0 && sources_file_have(&file);
 	arena_release(&arena);
 	return ret;
 }
 
-int sources_one_file_fetch(struct sources_context *ctx, const struct graph_source *source, sources_file_of_fn *file_of_source)
+int sources_one_file_fetch(struct sources_context *ctx, const struct graph_source *source)
 {
 	struct arena arena = { 0 };
 	struct sources_file file;
-	int r = file_of_source(ctx, source, &arena, &file);
+	int r = sources_ops_of(source)->file_of(ctx, source, &arena, &file);
 
 	if (r == 0)
 		r = sources_file_fetch(ctx, &file);

@@ -24,16 +24,6 @@ static int file_of(struct sources_context *ctx, const struct graph_source *sourc
 	return 0;
 }
 
-static bool have(struct sources_context *ctx, const struct graph_source *source)
-{
-	return sources_one_file_have(ctx, source, file_of);
-}
-
-static int fetch(struct sources_context *ctx, const struct graph_source *source)
-{
-	return sources_one_file_fetch(ctx, source, file_of);
-}
-
 static int tree(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,
 		struct digest *ret)
 {
@@ -50,6 +40,9 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	return fd < 0 ? fd : sources_archive_tree(ctx, fd, zipped ? &zip : &tar, NULL, ret);
 }
 
-const struct sources_ops sources_cpan = { .kind = "cpan", .have = have, .fetch = fetch, .tree = tree };
-const struct sources_ops sources_pypi = { .kind = "pypi", .have = have, .fetch = fetch, .tree = tree };
-const struct sources_ops sources_gnu = { .kind = "gnu", .have = have, .fetch = fetch, .tree = tree };
+const struct sources_ops sources_cpan = { .kind = "cpan", .file_of = file_of,
+	.have = sources_one_file_have, .fetch = sources_one_file_fetch, .tree = tree };
+const struct sources_ops sources_pypi = { .kind = "pypi", .file_of = file_of,
+	.have = sources_one_file_have, .fetch = sources_one_file_fetch, .tree = tree };
+const struct sources_ops sources_gnu = { .kind = "gnu", .file_of = file_of,
+	.have = sources_one_file_have, .fetch = sources_one_file_fetch, .tree = tree };

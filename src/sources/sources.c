@@ -32,9 +32,14 @@ bool sources_known(const char *kind)
 	return find_ops(kind) != NULL;
 }
 
+const struct sources_ops *sources_ops_of(const struct graph_source *source)
+{
+	return find_ops(source->ops->name);
+}
+
 static int need_ops(struct sources_context *ctx, const struct graph_source *source, const struct sources_ops **ret)
 {
-	*ret = find_ops(source->ops->name);
+	*ret = sources_ops_of(source);
 	if (*ret)
 		return 0;
 	diag_set(ctx->diag, "source", "unsupported-kind", "Sources of kind '%s' cannot be fetched by this version",
@@ -187,7 +192,7 @@ int sources_have_originals(struct sources_context *ctx)
 
 	for (uint32_t i = 0; i < element->source_count; i++) {
 		const struct graph_source *source = &element->sources[i];
-		const struct sources_ops *ops = find_ops(source->ops->name);
+		const struct sources_ops *ops = sources_ops_of(source);
 		struct digest digest;
 		struct key key;
 
@@ -205,7 +210,7 @@ bool sources_lack_originals(struct sources_context *ctx)
 	const struct graph_element *element = &ctx->graph->elements[ctx->element];
 
 	for (uint32_t i = 0; i < element->source_count; i++) {
-		const struct sources_ops *ops = find_ops(element->sources[i].ops->name);
+		const struct sources_ops *ops = sources_ops_of(&element->sources[i]);
 
 		if (!ops || (ops->have && !ops->have(ctx, &element->sources[i])))
 			return true;
@@ -376,7 +381,7 @@ int sources_open_workspace(struct sources_context *ctx, const struct digest *tre
 		diag_errno(ctx->diag, "source", NULL, -r, "Cannot read the sources' tree");
 	for (uint32_t i = 0; r == 0 && i < element->source_count; i++) {
 		const struct graph_source *source = &element->sources[i];
-		const struct sources_ops *ops = find_ops(source->ops->name);
+		const struct sources_ops *ops = sources_ops_of(source);
 		const char *below = source->directory ? source->directory : "";
 		_cleanup_free_ char *path = xasprintf("%s/%s", directory, below);
 		struct digest own;

@@ -7,8 +7,15 @@
 #include "sources/sources.h"
 
 /* The acting half of a source kind. */
+struct sources_file;
+
+/* What a source of one file is: everything of it in arena; <0 with diag set. */
+typedef int sources_file_of_fn(struct sources_context *ctx, const struct graph_source *source, struct arena *arena,
+			       struct sources_file *ret);
+
 struct sources_ops {
 	const char *kind;
+	sources_file_of_fn *file_of; /* for sources_one_file_have and _fetch; NULL: not of one file */
 	/* Is the original on disk, so that tree works without the network?  NULL: always. */
 	bool (*have)(struct sources_context *ctx, const struct graph_source *source);
 	/* Brings the original to disk. NULL: nothing to do. */
@@ -33,6 +40,9 @@ extern const struct sources_ops sources_local, sources_workspace, sources_remote
 	sources_cargo, sources_cargo2, sources_go_module, sources_deb, sources_quilt, sources_pip, sources_bzr,
 	sources_ostree, sources_bazel_file, sources_bazel_source;
 
+/* NULL: a kind that is not brought here. */
+const struct sources_ops *sources_ops_of(const struct graph_source *source);
+
 /* Puts a file with this text at path, with its parents; <0 with nothing in diag. */
 int sources_put_text(struct sources_context *ctx, struct cas_tree *tree, const char *path, const struct buf *text);
 
@@ -54,11 +64,9 @@ bool sources_file_have(const struct sources_file *file);
 int sources_file_open(struct sources_context *ctx, const struct sources_file *file);
 int sources_file_fetch(struct sources_context *ctx, const struct sources_file *file);
 
-/* have and fetch for sources of one file, of which file_of says what it is (everything of it in arena); <0 with diag set. */
-typedef int sources_file_of_fn(struct sources_context *ctx, const struct graph_source *source, struct arena *arena,
-			       struct sources_file *ret);
-bool sources_one_file_have(struct sources_context *ctx, const struct graph_source *source, sources_file_of_fn *file_of);
-int sources_one_file_fetch(struct sources_context *ctx, const struct graph_source *source, sources_file_of_fn *file_of);
+/* have and fetch for sources of one file, of which the kind's file_of says what it is. */
+bool sources_one_file_have(struct sources_context *ctx, const struct graph_source *source);
+int sources_one_file_fetch(struct sources_context *ctx, const struct graph_source *source);
 
 /* The same for sources whose configuration starts with struct kinds_download. */
 /* A read-only descriptor of the downloaded file, its content not checked again; <0 with diag set if it is not there. */

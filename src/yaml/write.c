@@ -133,14 +133,14 @@ void yaml_write_scalar(struct buf *out, const char *text, size_t len)
 	write_styled(out, text, len, choose_style(text, len));
 }
 
-void yaml_write_key(struct buf *out, const char *text, size_t len)
+static void write_key(struct buf *out, const char *text, size_t len)
 {
 	write_styled(out, text, len, len ? choose_style(text, len) : SINGLE);
 }
 
 void yaml_write_pair(struct buf *out, const char *key, const char *value)
 {
-	yaml_write_key(out, key, strlen(key));
+	write_key(out, key, strlen(key));
 	buf_adds(out, *value ? ": " : ":");
 	yaml_write_scalar(out, value, strlen(value));
 	buf_addc(out, '\n');
@@ -176,7 +176,7 @@ static void write_entry(struct buf *out, const struct yaml_entry *entry, unsigne
 	if (entry->key_len <= SIMPLE_KEY_BYTES) {
 		size_t start = out->len;
 
-		yaml_write_key(out, entry->key, entry->key_len);
+		write_key(out, entry->key, entry->key_len);
 		if (out->len - start <= SIMPLE_KEY_BYTES) {
 			buf_addc(out, ':');
 			write_value(out, entry->value, indent + 2);
@@ -186,7 +186,7 @@ static void write_entry(struct buf *out, const struct yaml_entry *entry, unsigne
 		out->data[start] = '\0';
 	}
 	buf_adds(out, "? ");
-	yaml_write_key(out, entry->key, entry->key_len);
+	write_key(out, entry->key, entry->key_len);
 	buf_addc(out, '\n');
 	indent_by(out, indent);
 	buf_addc(out, ':');

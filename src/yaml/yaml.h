@@ -232,10 +232,9 @@ int yaml_check_composited(const struct yaml_node *node, struct diag *diag);
  * that is safe, else quoted, as public data and artifact metadata are kept.  Text that libyaml would refuse in quotes
  * cannot occur in a tree. */
 void yaml_write(struct buf *out, const struct yaml_node *map);
-/* Adds one scalar as a value or item, or as a key, for writers with a layout of their own.  An empty value is nothing at all:
+/* Adds one scalar as a value or item, for writers with a layout of their own.  An empty value is nothing at all:
  * no blank belongs before it. */
 void yaml_write_scalar(struct buf *out, const char *text, size_t len);
-void yaml_write_key(struct buf *out, const char *text, size_t len);
 /* Adds "key: value" and the line's end. */
 void yaml_write_pair(struct buf *out, const char *key, const char *value);
 /* Same shape, same text, same order of keys? */
