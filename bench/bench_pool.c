@@ -205,7 +205,7 @@ static void run_driver(struct bench *bench, enum sched_mode mode)
 	stats = *driver_pool_stats(bench->driver);
 	driver_free(bench->driver);
 	to.children = bench_usage(RUSAGE_CHILDREN); /* the workers are reaped now */
-	print(bench, &from, &to, &stats, state_journal_used(state) - 64);
+	print(bench, &from, &to, &stats, state_position(state) - 64);
 	state_free(state);
 	graph_release(&graph);
 	free(needs);

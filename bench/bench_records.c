@@ -120,6 +120,14 @@ static void choose(uint32_t *elements, bool scattered, uint64_t *random)
 		elements[i] = scattered ? random_below(random, ELEMENTS) : (uint32_t)((*random)++ % ELEMENTS);
 }
 
+/* All readers have answered when the next batch begins. */
+static uint64_t oldest_reader(void *data)
+{
+	const uint64_t *followed = data;
+
+	return *followed;
+}
+
 /* ret: what a commit costs the parent (its own array and the journal), of that the journal, and what a worker's apply costs. */
 static void measure_journal(uint32_t workers, uint32_t records, bool scattered, struct journal_cost *ret)
 {
@@ -129,11 +137,13 @@ static void measure_journal(uint32_t workers, uint32_t records, bool scattered, 
 	struct state_changes change = STATE_CHANGES_INIT;
 	uint32_t elements[BATCH], batches = records / BATCH, skipped = 4 * ELEMENTS / BATCH;
 	double commit_ns = 0, plain_ns = 0, apply_ns = 0, each = batches * (double)BATCH;
-	uint64_t random = 1;
+	uint64_t random = 1, followed;
 
 	(void)state_change_artifact(&change, 0, &artifact);
 	if (state_open(state, (64u << 20) + (size_t)records * 256) < 0)
 		die("journal");
+	followed = state_position(state);
+	state_reuse(state, 0, oldest_reader, &followed);
 	for (uint32_t i = 0; i < workers; i++)
 		start_reader(readers, i, state);
 	for (uint32_t i = 0; i < batches + skipped; i++) {
@@ -146,6 +156,7 @@ static void measure_journal(uint32_t workers, uint32_t records, bool scattered, 
 		commit_ns += i < skipped ? 0 : with_ns;
 		plain_ns += i < skipped ? 0 : without_ns;
 		let_follow(readers, workers, state_position(state), &apply_ns);
+		followed = state_position(state);
 	}
 	for (uint32_t i = 0; i < workers; i++) {
 		close(readers[i].to_fd);

@@ -41,7 +41,7 @@ struct link { /* to one worker */
 	pid_t pid;
 	uint64_t holds[WINDOW_MAX]; /* jobs it was sent and has not answered; only with credit does the parent know */
 	uint32_t held;
-	uint64_t last_answer;
+	uint64_t last_answer, followed; /* followed: the journal, at least so far */
 	struct buf waiting; /* packets its socket had no room for: u32 length, bytes */
 	size_t waiting_from;
 };
@@ -63,6 +63,7 @@ struct bench {
 	struct buf redo;                       /* u32 element of each lost job */
 	uint64_t bytes, state_packets;
 	uint32_t *flying;                      /* by job: its element + 1 while it is under way.  The queue's parent knows no more */
+	uint64_t *as_of;                       /* by job */
 	/* after a death */
 	int64_t killed_us, known_us;
 	uint64_t suspects[WORKERS_MAX * WINDOW_MAX];
@@ -284,6 +285,7 @@ static void send_job(struct bench *bench, uint32_t number)
 		add_carried(bench, any.dispatch.element);
 	bench->in_flight++;
 	bench->flying[bench->next] = any.dispatch.element + 1;
+	bench->as_of[bench->next] = any.dispatch.as_of;
 	if (bench->dispatch == CREDIT) {
 		link->holds[link->held++] = bench->next;
 		post(bench, number, bench->out.data, (uint32_t)bench->out.len);
@@ -401,6 +403,7 @@ static void answered(struct bench *bench, uint32_t number, const struct wire_res
 	bench->bytes += wire_size(bench->inbox.bytes);
 	if (result->job > bench->next || !bench->flying[result->job])
 		die("an answer about no job");
+	link->followed = bench->as_of[result->job];
 	take_change(bench, number, result);
 	bench->flying[result->job] = 0;
 	bench->in_flight--;
@@ -491,7 +494,20 @@ static void start_worker(struct bench *bench, uint32_t number)
 	}
 	close(fds[1]);
 	bench->links[number].fd = fds[0];
+	bench->links[number].followed = bench->way == JOURNAL ? state_position(bench->state) : 0;
 	watch(bench, number, EPOLLIN, EPOLL_CTL_ADD);
+}
+
+/* As the shipping pool knows it. */
+static uint64_t oldest_reader(void *data)
+{
+	const struct bench *bench = data;
+	uint64_t oldest = UINT64_MAX;
+
+	for (uint32_t i = 0; i < bench->workers; i++)
+		if (bench->links[i].fd >= 0)
+			oldest = MIN(oldest, bench->links[i].followed);
+	return oldest;
 }
 
 static void start(struct bench *bench)
@@ -499,9 +515,11 @@ static void start(struct bench *bench)
 	int fds[2] = { -1, -1 };
 
 	bench->flying = xcalloc((size_t)bench->jobs + WORKERS_MAX * WINDOW_MAX + 1, sizeof(*bench->flying));
+	bench->as_of = xcalloc((size_t)bench->jobs + WORKERS_MAX * WINDOW_MAX + 1, sizeof(*bench->as_of));
 	bench->state = state_new(ELEMENTS);
 	for (uint32_t i = 0; i < ELEMENTS; i++) /* pages that are there: not the first change pays for them */
 		state_preload(bench->state, i)->fetched = STATE_FETCHED_YES;
+	state_reuse(bench->state, 0, oldest_reader, bench);
 	if (bench->way == JOURNAL && state_open(bench->state, (64u << 20) + (size_t)bench->jobs * 256) < 0)
 		die("journal");
 	bench->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -565,11 +583,12 @@ static void measure(struct bench *bench)
 	       dispatches[bench->dispatch], ways[bench->way], bench->workers, bench->window, bench->jobs, bench->records,
 	       (long long)bench->sleep_us, (double)wall_us / bench->jobs, (double)own_us / bench->jobs,
 	       (double)bench_cpu_us(&children) / bench->jobs, (double)bench->bytes / bench->jobs,
-	       bench->way == JOURNAL ? (double)(state_journal_used(bench->state) - 64) / bench->jobs : 0.0,
+	       bench->way == JOURNAL ? (double)(state_position(bench->state) - 64) / bench->jobs : 0.0,
 	       (double)bench->state_packets / bench->jobs, bench->suspects_at_first, bench->lost,
 	       (long long)(bench->known_us - bench->killed_us));
 	state_free(bench->state);
 	free(bench->flying);
+	free(bench->as_of);
 }
 
 static uint32_t choice(const char *text, const char *const *names, uint32_t count)

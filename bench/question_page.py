@@ -107,8 +107,8 @@ def figures(page):
          "25x", fork >= 25],
         [f"schedule of {high:,} elements, processor time of the parent per job",
          f"{sched[high]:.2f} us ({sched[high] / sched[low]:.1f} times that of {low:,})", "2 us", sched[high] <= 2],
-        ["journal: append of a record", f"{append:.0f} ns at most, with 1 to {max(in_order)[0]} workers; of that "
-         f"{min(pages, append):.0f} the kernel's, for fresh pages of shared memory", "100 ns", append <= 100],
+        ["journal: append of a record", f"{append:.0f} ns at most, with 1 to {max(in_order)[0]} workers; fresh pages "
+         f"of shared memory for each record, instead of what all have read, would be {pages:.0f} more", "100 ns", append <= 100],
         ["journal: apply of a record", f"{apply:.0f} ns, elements in order ({ends[0]:.0f} with one worker, {ends[1]:.0f} with "
          f"{max(in_order)[0]}); {scattered:.0f} in no order", "50 ns", apply <= 50],
     ] + [[f"the parent's processor time while jobs ran, {name}", percent(100 * build.parent / build.wall) + f" of {seconds(build.wall)}; "

@@ -17,6 +17,7 @@
 enum {
 	JOURNAL_MIN = 1 << 20,
 	JOURNAL_PER_ELEMENT = 2048,
+	LAP_BYTES = 1 << 20,
 	POPULATE_FIRST = 64 << 10, /* bytes made ready ahead of the head, doubled each time */
 	POPULATE_MOST = 1 << 20
 };
@@ -73,7 +74,9 @@ static int journal_start(struct state *state)
 	journal_close(state);
 	state->fd = fd;
 	state->journal = map;
-	state->position = STATE_HEADER_BYTES;
+	state->position = state->at = STATE_HEADER_BYTES;
+	state->limit = state->used = 0;
+	state->lap = state->former = (struct state_lap){ STATE_HEADER_BYTES, STATE_HEADER_BYTES };
 	state->populated = 0;
 	state->populate_bytes = POPULATE_FIRST;
 	header(state)->magic = STATE_MAGIC;
@@ -90,6 +93,8 @@ int state_open(struct state *state, size_t journal_bytes)
 	if (journal_bytes == 0)
 		journal_bytes = (size_t)64 * JOURNAL_MIN + (size_t)state->element_count * JOURNAL_PER_ELEMENT;
 	state->journal_bytes = (MAX(journal_bytes, page) + page - 1) / page * page;
+	if (state->lap_bytes == 0)
+		state->lap_bytes = LAP_BYTES;
 	state->epoch = 1;
 	return journal_start(state);
 }
@@ -103,6 +108,14 @@ int state_roll(struct state *state)
 	if (r == 0)
 		state->epoch++;
 	return r;
+}
+
+void state_reuse(struct state *state, size_t lap_bytes, uint64_t (*oldest)(void *data), void *data)
+{
+	assert(state->writer);
+	state->lap_bytes = lap_bytes ? lap_bytes : (size_t)LAP_BYTES;
+	state->oldest = oldest;
+	state->oldest_data = data;
 }
 
 int state_validate(const struct state *state, uint32_t element, const void *bytes, size_t size_bytes, uint32_t count)
@@ -146,8 +159,11 @@ static void apply_all(struct state *state, const char *bytes, size_t size_bytes,
  * A kernel that does not know how (before 5.14) faults one by one. */
 static void populate(struct state *state, uint64_t upto)
 {
+	/* Not beyond the lap, but whole pages, of whatever size. */
+	uint64_t lap_end = (MAX(upto, state->used) + POPULATE_FIRST - 1) / POPULATE_FIRST * POPULATE_FIRST;
+
 	while (state->populated < upto) {
-		uint64_t bytes = MIN(state->populate_bytes, state->journal_bytes - state->populated);
+		uint64_t bytes = MIN(state->populate_bytes, MIN(lap_end, state->journal_bytes) - state->populated);
 
 		(void)madvise(state->journal + state->populated, bytes, MADV_POPULATE_WRITE);
 		state->populated += bytes;
@@ -155,9 +171,74 @@ static void populate(struct state *state, uint64_t upto)
 	}
 }
 
+/* --- where the next records go: docs/formats/journal.md, "Reuse" --- */
+
+static bool fits(const struct state *state, size_t size_bytes)
+{
+	return state->at + size_bytes + STATE_TURN_BYTES <= state->limit;
+}
+
+static uint64_t byte_of(const struct state_lap *lap, uint64_t position)
+{
+	return lap->at + (position - lap->start);
+}
+
+/* Ends the lap; the next begins at byte `to`. */
+static void turn(struct state *state, uint64_t to)
+{
+	struct state_record record = { .length = STATE_TURN_BYTES, .type = STATE_TURN, .origin = STATE_ORIGIN_PARENT };
+
+	populate(state, state->at + STATE_TURN_BYTES);
+	memcpy(state->journal + state->at, &record, sizeof(record));
+	memcpy(state->journal + state->at + sizeof(record), &to, sizeof(to));
+	state->position += STATE_TURN_BYTES;
+	state->at = to;
+	state->former = state->lap;
+	state->lap = (struct state_lap){ state->position, to };
+}
+
+/* Adds bytes that were never used: a lap of them, if there are so many. */
+static bool extend(struct state *state, size_t size_bytes)
+{
+	if (size_bytes > state->journal_bytes - state->used)
+		return false;
+	state->used += MIN(MAX(size_bytes, state->lap_bytes), state->journal_bytes - state->used);
+	state->limit = state->used;
+	return true;
+}
+
+/* Finds size_bytes in a row.  Nobody waits for a reader, which may be at a job of an hour: what it has not read is passed. */
+static int make_room(struct state *state, size_t size_bytes)
+{
+	uint64_t oldest, free_to = STATE_HEADER_BYTES, end = state->used;
+
+	if (fits(state, size_bytes))
+		return 0;
+	oldest = state->oldest ? MIN(state->oldest(state->oldest_data), state->position) : 0;
+	if (state->limit < end) /* where the former lap's records began to be in use */
+		state->limit = oldest >= state->lap.start ? end : byte_of(&state->former, oldest);
+	if (fits(state, size_bytes))
+		return 0;
+	if (state->limit < end) {
+		if (!extend(state, size_bytes + STATE_TURN_BYTES))
+			return -ENOSPC;
+		turn(state, end);
+		return 0;
+	}
+	if (oldest >= state->lap.start)
+		free_to = byte_of(&state->lap, oldest);
+	if (free_to - STATE_HEADER_BYTES >= MAX(size_bytes + STATE_TURN_BYTES, (state->at - STATE_HEADER_BYTES) / 2)) {
+		turn(state, STATE_HEADER_BYTES);
+		state->limit = free_to;
+		return 0;
+	}
+	return extend(state, state->at + size_bytes + STATE_TURN_BYTES - end) ? 0 : -ENOSPC;
+}
+
 int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t size_bytes, uint32_t count)
 {
 	char *to;
+	int r;
 
 	assert(state->writer);
 	if (count == 0)
@@ -166,11 +247,12 @@ int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t
 		apply_all(state, bytes, size_bytes, count);
 		return 0;
 	}
-	if (size_bytes > state->journal_bytes - state->position)
-		return -ENOSPC;
+	r = make_room(state, size_bytes);
+	if (r < 0)
+		return r;
 	apply_all(state, bytes, size_bytes, count);
-	populate(state, state->position + size_bytes);
-	to = state->journal + state->position;
+	populate(state, state->at + size_bytes);
+	to = state->journal + state->at;
 	memcpy(to, bytes, size_bytes);
 	for (size_t done = 0; done < size_bytes;) {
 		struct state_record *record = (struct state_record *)(void *)(to + done);
@@ -178,6 +260,7 @@ int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t
 		record->origin = origin;
 		done += record->length;
 	}
+	state->at += size_bytes;
 	state->position += size_bytes;
 	atomic_store_explicit(&header(state)->head, state->position, memory_order_release);
 	return 0;
@@ -190,7 +273,7 @@ uint64_t state_position(const struct state *state)
 
 uint64_t state_journal_used(const struct state *state)
 {
-	return state->position;
+	return MAX(state->used, (uint64_t)STATE_HEADER_BYTES);
 }
 
 uint64_t state_journal_size(const struct state *state)
@@ -239,6 +322,16 @@ static bool same_record(struct state_record a, struct state_record b)
 	return memcmp(&a, &b, sizeof(a)) == 0;
 }
 
+/* The writer went on elsewhere. */
+static bool follow_turn(struct state *state, const char *payload)
+{
+	uint64_t at;
+
+	memcpy(&at, payload, sizeof(at));
+	state->at = at;
+	return at <= state->journal_bytes - STATE_RECORD_LEAST;
+}
+
 /* An own record comes by: it must be the next one kept, but for the origin the parent wrote into it. */
 static bool apply_kept(struct state *state, const struct state_record *passed, const char *passed_payload)
 {
@@ -283,14 +376,20 @@ int64_t state_follow(struct state *state, uint64_t as_of,
 		return as_of == state->position ? 0 : -EBADMSG;
 	if (!state->journal && (r = reader_map(state)) < 0)
 		return r;
-	if (as_of > state->journal_bytes ||
+	if (as_of - state->position > state->journal_bytes ||
 	    as_of > atomic_load_explicit(&header(state)->head, memory_order_acquire))
 		return -EBADMSG;
 	while (state->position < as_of) {
-		if (!state_record_check(state, state->journal + state->position, as_of - state->position, &record, &payload,
+		if (!state_record_check(state, state->journal + state->at,
+					MIN(as_of - state->position, state->journal_bytes - state->at), &record, &payload,
 					&payload_bytes))
 			return -EBADMSG;
-		if (record.origin == state->incarnation) {
+		state->at += record.length;
+		state->position += record.length;
+		if (record.type == STATE_TURN) {
+			if (!follow_turn(state, payload))
+				return -EBADMSG;
+		} else if (record.origin == state->incarnation) {
 			if (!apply_kept(state, &record, payload))
 				return -EBADMSG;
 		} else {
@@ -299,7 +398,6 @@ int64_t state_follow(struct state *state, uint64_t as_of,
 			if (trace)
 				trace_record(&record, payload, payload_bytes, trace, data);
 		}
-		state->position += record.length;
 	}
 	return applied;
 }

@@ -70,6 +70,15 @@ static bool check_text(const char *payload, uint32_t bytes)
 	return !memchr(payload, '\0', bytes);
 }
 
+/* Whether there is such a byte, the reader sees. */
+static bool check_turn(const char *payload, uint32_t bytes UNUSED)
+{
+	uint64_t at;
+
+	memcpy(&at, payload, sizeof(at));
+	return at >= STATE_HEADER_BYTES && at % 8 == 0;
+}
+
 /* --- applying --- */
 
 static void apply_weak(struct state *state UNUSED, struct state_element *element, const char *payload, uint32_t bytes UNUSED)
@@ -145,6 +154,12 @@ static void apply_workspace(struct state *state, struct state_element *element, 
 	element->workspace_key = arena_strndup(&state->arena, payload, bytes);
 }
 
+static void apply_nothing(struct state *state UNUSED, struct state_element *element UNUSED, const char *payload UNUSED,
+			  uint32_t bytes UNUSED)
+{
+	bug("a turn of the journal is not a change");
+}
+
 /* --- describing --- */
 
 static void describe_key(struct buf *out, const char *payload)
@@ -210,6 +225,7 @@ static const struct kind kinds[STATE_TYPE_END] = {
 	[STATE_REF] = { "ref", 8 + 1, 8 + STATE_REF_MAX, true, check_ref, apply_ref, describe_source },
 	[STATE_REF_BLOB] = { "ref", 48, 48, true, check_ref_blob, apply_ref_blob, describe_source },
 	[STATE_WORKSPACE] = { "workspace key", 1, STATE_WORKSPACE_MAX, true, check_text, apply_workspace, NULL },
+	[STATE_TURN] = { "turn", 8, 8, false, check_turn, apply_nothing, NULL },
 };
 
 bool state_record_check(const struct state *state, const char *bytes, size_t size_bytes, struct state_record *ret,

@@ -119,6 +119,7 @@ struct state *state_replica(const struct state *parent, uint32_t incarnation)
 	}
 	state->journal_bytes = parent->journal_bytes;
 	state->position = parent->position;
+	state->at = parent->at;
 	state->epoch = parent->epoch;
 	state->incarnation = incarnation;
 	state->writer = false;

@@ -28,12 +28,14 @@
  *           the rest zero.  Position 64 is the first record.
  *   record  u32 length (whole record, multiple of 8, 24 .. STATE_RECORD_MAX), u16 type, u16 payload padding (0..7),
  *           u32 element, u32 origin; then the payload (length - 16 - padding bytes), zero padding.
+ *           A position counts all bytes of records ever written, and 64; where a lap ends, a record says where the next is.
  * origin is the incarnation number of the worker whose job made the change; 0 is the parent.  Incarnations are never used
  * twice in a session, because a re-forked worker holds what the parent held at the fork, not what its predecessor sent.
  *
  * Memory: the journal is a memfd with its whole address range reserved up front (sparse), so growth never remaps.  The
  * writer's mapping is not inherited (MADV_DONTFORK); then the memfd is sealed against shrinking, growing and future
- * writable mappings, so a worker can map it read-only and in no other way.  When it is nearly full, or for compaction,
+ * writable mappings, so a worker can map it read-only and in no other way.  Bytes that every worker has done with are
+ * written again, lap after lap (state_reuse), so it stays as small as its readers are quick.  When it is full all the same,
  * state_roll starts an empty one: workers forked before keep the old one for the job at hand and are then retired.
  *
  * Process: the parent calls state_new .. state_roll, a worker state_attach and state_follow, both the readers.
@@ -115,6 +117,11 @@ struct state_element *state_preload(struct state *state, uint32_t element);
 /* Opens the journal, after which every change goes through state_commit, and workers may be forked.
  * journal_bytes: address space reserved, 0 for a default that suits the element count.  0 or -errno. */
 int state_open(struct state *state, size_t journal_bytes);
+/* Lets the writer write again what all readers have done with; without it, every byte is written once.
+ * oldest: called now and then from within state_commit; returns a position that every worker forked in this epoch has followed to,
+ * in so far as the parent knows (it must be certain: the bytes before it are gone); UINT64_MAX when there is no such worker.
+ * NULL: no reuse.  lap_bytes: how much is written at least before it is asked, 0 for a default. */
+void state_reuse(struct state *state, size_t lap_bytes, uint64_t (*oldest)(void *data), void *data);
 
 /* Changes of one job, or of the parent, encoded one after the other. */
 struct state_changes {
@@ -140,12 +147,12 @@ void state_changes_release(struct state_changes *changes);
  * that a job may make, about `element`, and there must be exactly `count`.  bytes may have any alignment.  0 or -EBADMSG. */
 int state_validate(const struct state *state, uint32_t element, const void *bytes, size_t size_bytes, uint32_t count);
 /* Applies validated changes (or the parent's own: origin STATE_ORIGIN_PARENT, any element, any kind) to the parent's
- * array and appends them to the journal.  Returns 0; -ENOSPC when the journal is full (then nothing was changed: call
+ * array and appends them to the journal.  Returns 0; -ENOSPC when the journal has no such room (then nothing was changed: call
  * state_roll and commit again); before state_open the changes are applied only. */
 int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t size_bytes, uint32_t count);
 /* Position after the last record: the as_of for a job dispatched now. */
 uint64_t state_position(const struct state *state);
-/* Bytes of the journal in use, and reserved. */
+/* Bytes of the journal that were written at least once, and address space reserved. */
 uint64_t state_journal_used(const struct state *state);
 uint64_t state_journal_size(const struct state *state);
 /* Starts an empty journal.  Workers forked before must get no dispatch any more (they may finish the job at hand).

@@ -8,7 +8,7 @@
 #include "state/state.h"
 
 #define STATE_MAGIC UINT64_C(0x6d72616365310a00)
-enum { STATE_HEADER_BYTES = 64, STATE_RECORD_HEAD = 16, STATE_RECORD_LEAST = 24 };
+enum { STATE_HEADER_BYTES = 64, STATE_RECORD_HEAD = 16, STATE_RECORD_LEAST = 24, STATE_TURN_BYTES = 24 };
 
 enum state_type {
 	STATE_WEAK_KEY = 1,
@@ -20,6 +20,7 @@ enum state_type {
 	STATE_REF,
 	STATE_REF_BLOB,
 	STATE_WORKSPACE,
+	STATE_TURN,
 	STATE_TYPE_END
 };
 
@@ -38,6 +39,11 @@ struct state_header {
 	uint64_t reserved[6];
 };
 
+/* Records that lie one behind the other: the one at position `start` is at byte `at`. */
+struct state_lap {
+	uint64_t start, at;
+};
+
 struct state {
 	struct state_element *elements;
 	uint32_t element_count;
@@ -47,6 +53,13 @@ struct state {
 	int fd;
 	bool writer;
 	uint64_t position; /* writer: head; reader: cursor */
+	uint64_t at;       /* byte of the journal where that position is */
+	/* Writer: the lap being written and the one before; first byte that is not free, first one never used. */
+	struct state_lap lap, former;
+	uint64_t limit, used;
+	size_t lap_bytes;
+	uint64_t (*oldest)(void *data);
+	void *oldest_data;
 	uint64_t populated, populate_bytes; /* writer: journal bytes whose pages are there; how many next */
 	uint32_t epoch, incarnation;
 	struct buf kept; /* reader: changes sent and not yet met in the journal */

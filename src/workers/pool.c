@@ -47,6 +47,21 @@ static void set_default(int64_t *value, int64_t otherwise)
 		*value = otherwise;
 }
 
+/* Where the slowest reader of the present journal stands.  Also one that was killed counts until it is reaped. */
+static uint64_t oldest_reader(void *data)
+{
+	struct pool *pool = data;
+	const uint32_t epoch = state_epoch(pool->config.worker.state);
+	uint64_t oldest = UINT64_MAX;
+
+	if (pool->config.mode != POOL_WORKERS)
+		return oldest; /* a process forked for one job reads nothing */
+	for (const struct process *process = pool->processes.next; process != &pool->processes; process = process->next)
+		if (process->epoch == epoch)
+			oldest = MIN(oldest, process->followed);
+	return oldest;
+}
+
 struct pool *pool_new(const struct pool_config *config)
 {
 	struct pool *pool = xcalloc(1, sizeof(*pool));
@@ -72,6 +87,7 @@ struct pool *pool_new(const struct pool_config *config)
 		pool->slots[0].filled = true;
 	else
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	state_reuse(config->worker.state, 0, oldest_reader, pool);
 	return pool;
 }
 
@@ -111,6 +127,7 @@ void pool_free(struct pool *pool)
 		return;
 	if (pool->process_count > 0 || pool->orphans)
 		reap_all(pool);
+	state_reuse(pool->config.worker.state, 0, NULL, NULL);
 	loop_timer_clear(&pool->ping_timer);
 	loop_timer_clear(&pool->orphan_timer);
 	loop_task_cancel(&pool->task);
@@ -289,6 +306,7 @@ static void received_result(struct process *process, const struct wire_result *r
 		return;
 	}
 	loop_timer_clear(&process->timer);
+	process->followed = job->dispatch.as_of; /* before it began the job */
 	queue->first = (queue->first + 1) % POOL_WINDOW_MAX;
 	queue->count--;
 	pool->stats.results++;

@@ -87,6 +87,7 @@ int process_spawn(struct pool *pool, uint32_t slot, const struct wire_dispatch *
 	assert(process->incarnation != 0);
 	process->generation = pool->config.worker.graph ? pool->config.worker.graph->generation : 0;
 	process->epoch = state_epoch(pool->config.worker.state);
+	process->followed = state_position(pool->config.worker.state);
 	process->end = POOL_DIED;
 	process->fd = fds[0];
 	atomic_store_explicit(&pool->begun[slot * BEGUN_STRIDE], 0, memory_order_relaxed);

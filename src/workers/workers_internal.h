@@ -79,6 +79,7 @@ struct process {
 	struct process *next, *prev; /* all processes of the pool */
 	uint32_t slot;               /* POOL_NO_SLOT: replaced or given up, only waiting for its end */
 	uint32_t incarnation, generation, epoch;
+	uint64_t followed; /* it has read the journal up to here, or further */
 	enum process_state state;
 	enum pool_end end; /* POOL_DIED until something else is known */
 	const char *why;   /* static text for POOL_MALFORMED, or NULL */

@@ -185,11 +185,12 @@ static void print_stats(const struct sim_stats *stats)
 {
 	printf("sim: %llu schedules (%llu with 50 elements or more, %llu of a real graph, %llu with two faults or more), "
 	       "%llu events, "
-	       "%llu commands, %llu jobs, %llu journal records\n",
+	       "%llu commands, %llu jobs, %llu journal records, %llu turns of the journal\n",
 	       (unsigned long long)stats->schedules, (unsigned long long)stats->elements_at_least_50,
 	       (unsigned long long)stats->real,
 	       (unsigned long long)stats->over_two_faults, (unsigned long long)stats->events,
-	       (unsigned long long)stats->commands, (unsigned long long)stats->jobs, (unsigned long long)stats->records);
+	       (unsigned long long)stats->commands, (unsigned long long)stats->jobs, (unsigned long long)stats->records,
+	       (unsigned long long)stats->turns);
 	printf("sim: outcomes: %llu without workers, %llu failed, %llu terminated, %llu success; faults:",
 	       (unsigned long long)stats->outcomes[0], (unsigned long long)stats->outcomes[1],
 	       (unsigned long long)stats->outcomes[2], (unsigned long long)stats->outcomes[3]);

@@ -39,7 +39,7 @@ BASE = [f"src/base/{name}.c" for name in ("arena", "buf", "diag", "digest", "fs"
 SECONDS = 20  # of the processor: four times what the slowest of them takes
 HELP = {"sched": "src/sched/test_fixture.c", "state": "src/state/test_help.c"}
 UNITS = {"sched": [f"src/sched/test_{name}.c" for name in ("bounds", "plan", "workers", "limits", "parts", "budget")],
-         "state": [f"src/state/test_{name}.c" for name in ("journal", "state")]}
+         "state": [f"src/state/test_{name}.c" for name in ("journal", "state", "laps")]}
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests/sim")]
 
 # (what, pattern, replacement).  Patterns see one line, without its comment.

@@ -52,7 +52,7 @@ struct sim_params {
 enum { SIM_HISTOGRAM = 256 };
 
 struct sim_stats {
-	uint64_t schedules, events, commands, faults, faults_by_kind[SIM_KINDS], jobs, records, over_two_faults;
+	uint64_t schedules, events, commands, faults, faults_by_kind[SIM_KINDS], jobs, records, turns, over_two_faults;
 	uint64_t elements_at_least_50, real;
 	uint64_t token_steps, builds_with_tokens; /* of the budget of compilers */
 	uint64_t sizes[SIM_HISTOGRAM], fault_counts[SIM_HISTOGRAM]; /* schedules with so many elements, faults; the last: or more */
@@ -124,6 +124,8 @@ const char *twin_accept(struct twin *twin, uint64_t job);
 void twin_parent_change(struct twin *twin, uint32_t element, uint64_t *random);
 void twin_roll(struct twin *twin);
 uint64_t twin_records(const struct twin *twin);
+/* How often the journal went on writing elsewhere. */
+uint64_t twin_turns(const struct twin *twin);
 
 /* ---- tokens.c: the budget of compilers ---- */
 /* One schedule of it, apart from the other; exits likewise. */

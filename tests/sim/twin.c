@@ -14,15 +14,16 @@ struct twin_job {
 	uint64_t as_of;
 	uint32_t slot, incarnation, element;
 	struct state_changes changes;
-	bool used, ended;
+	bool used, begun, ended;
 };
 
 struct twin {
 	struct state *parent, **replicas;
 	uint32_t *incarnations; /* by slot; 0: no worker */
+	uint64_t *followed;     /* by slot: how far it is known to have read */
 	uint32_t elements, slots, next_incarnation, job_cap;
 	uint64_t *now; /* what the parent holds, one number for each element */
-	uint64_t records;
+	uint64_t records, turns;
 	struct twin_job *jobs;
 };
 
@@ -47,17 +48,31 @@ static uint64_t fold(const struct state *state, uint32_t e)
 	return el->workspace_key ? mix + strtoull(el->workspace_key, NULL, 10) : mix;
 }
 
+/* What the pool knows: a worker had followed to where its job was dispatched before it sent the result. */
+static uint64_t oldest_reader(void *data)
+{
+	const struct twin *twin = data;
+	uint64_t oldest = UINT64_MAX;
+
+	for (uint32_t i = 0; i < twin->slots; i++)
+		if (twin->incarnations[i] != 0 && state_epoch(twin->replicas[i]) == state_epoch(twin->parent))
+			oldest = MIN(oldest, twin->followed[i]);
+	return oldest;
+}
+
 struct twin *twin_new(uint32_t elements, uint32_t slots, bool may_roll)
 {
 	struct twin *twin = xcalloc(1, sizeof(*twin));
 
 	twin->parent = state_new(elements);
-	if (state_open(twin->parent, may_roll ? 64 * 1024 : 64 << 20) < 0)
+	if (state_open(twin->parent, may_roll ? 16 * 1024 : 64 << 20) < 0)
 		bug("sim: no journal");
+	state_reuse(twin->parent, (size_t)256 << elements % 6, oldest_reader, twin);
 	twin->elements = elements;
 	twin->slots = slots;
 	twin->replicas = xcalloc(slots, sizeof(*twin->replicas));
 	twin->incarnations = xcalloc(slots, sizeof(*twin->incarnations));
+	twin->followed = xcalloc(slots, sizeof(*twin->followed));
 	twin->now = xcalloc(elements, sizeof(*twin->now));
 	for (uint32_t e = 0; e < elements; e++)
 		twin->now[e] = fold(twin->parent, e);
@@ -77,6 +92,7 @@ void twin_free(struct twin *twin)
 	state_free(twin->parent);
 	free(twin->replicas);
 	free(twin->incarnations);
+	free(twin->followed);
 	free(twin->now);
 	free(twin->jobs);
 	free(twin);
@@ -87,11 +103,17 @@ uint64_t twin_records(const struct twin *twin)
 	return twin->records;
 }
 
+uint64_t twin_turns(const struct twin *twin)
+{
+	return twin->turns;
+}
+
 void twin_spawn(struct twin *twin, uint32_t slot)
 {
 	twin_gone(twin, slot);
 	twin->incarnations[slot] = ++twin->next_incarnation;
 	twin->replicas[slot] = state_replica(twin->parent, twin->next_incarnation);
+	twin->followed[slot] = state_position(twin->parent);
 }
 
 void twin_gone(struct twin *twin, uint32_t slot)
@@ -135,7 +157,7 @@ void twin_dispatch(struct twin *twin, uint32_t slot, uint64_t job)
 	if (state_epoch(twin->replicas[slot]) != state_epoch(twin->parent))
 		twin_spawn(twin, slot);
 	tj->used = true;
-	tj->ended = false;
+	tj->begun = tj->ended = false;
 	tj->job = job;
 	tj->slot = slot;
 	tj->incarnation = twin->incarnations[slot];
@@ -150,6 +172,7 @@ const char *twin_begin(struct twin *twin, uint32_t slot, uint64_t job)
 
 	if (state_follow(twin->replicas[slot], tj->as_of, NULL, NULL) < 0)
 		return "a replica could not follow the journal";
+	tj->begun = true;
 	for (uint32_t e = 0; e < twin->elements; e++) {
 		if (fold(twin->replicas[slot], e) != tj->seen[e])
 			return "a replica at as_of differs from what the parent held then";
@@ -200,8 +223,11 @@ void twin_end(struct twin *twin, uint32_t slot, uint64_t job, uint32_t element, 
 
 static const char *commit(struct twin *twin, uint32_t origin, uint32_t e, const struct state_changes *changes)
 {
+	uint64_t before = state_position(twin->parent);
 	int r = state_commit(twin->parent, origin, changes->bytes.data, changes->bytes.len, changes->count);
 
+	if (r == 0) /* a turn is a record, too */
+		twin->turns += state_position(twin->parent) - before > changes->bytes.len;
 	if (r < 0) {
 		twin_roll(twin);
 		r = state_commit(twin->parent, origin, changes->bytes.data, changes->bytes.len, changes->count);
@@ -221,6 +247,8 @@ const char *twin_accept(struct twin *twin, uint64_t job)
 	if (!tj || !tj->ended)
 		return "a result of a job that did not end";
 	tj->used = false;
+	if (tj->begun && twin->incarnations[tj->slot] == tj->incarnation)
+		twin->followed[tj->slot] = tj->as_of;
 	if (tj->element == SCHED_NONE)
 		return NULL;
 	if (state_validate(twin->parent, tj->element, tj->changes.bytes.data, tj->changes.bytes.len,

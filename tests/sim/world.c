@@ -210,8 +210,10 @@ static void free_world(struct world *w)
 	stats->elements_at_least_50 += w->graph.count >= 50;
 	stats->sizes[MIN(w->graph.count, SIM_HISTOGRAM - 1u)]++;
 	stats->fault_counts[MIN(w->faults, SIM_HISTOGRAM - 1u)]++;
-	if (w->twin)
+	if (w->twin) {
 		stats->records += twin_records(w->twin);
+		stats->turns += twin_turns(w->twin);
+	}
 	for (uint32_t i = 0; i < sched_cell_count(); i++) {
 		const char *table, *state, *event;
 		bool possible;
