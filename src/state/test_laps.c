@@ -180,6 +180,21 @@ static void test_slow_reader_is_passed(void **unused UNUSED)
 	end(world);
 }
 
+/* A lap is used to its last byte. */
+static void test_exact(void **unused UNUSED)
+{
+	const size_t lap_bytes = 64 + 16 * ONE + 24;
+	struct world *world = begin(4096, lap_bytes, 0);
+
+	state_reuse(world->parent, lap_bytes, NULL, NULL);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(change(world, 1), 0);
+	assert_int_equal(world->parent->used, lap_bytes);
+	assert_int_equal(change(world, 1), 0);
+	assert_int_equal(world->parent->used, 2 * lap_bytes);
+	end(world);
+}
+
 /* Less than half of what was written is not worth a turn. */
 static void test_half(void **unused UNUSED)
 {
@@ -391,7 +406,7 @@ static void test_random(void **unused UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_layout), cmocka_unit_test(test_slow_reader_is_passed), cmocka_unit_test(test_half),
+		cmocka_unit_test(test_layout), cmocka_unit_test(test_slow_reader_is_passed), cmocka_unit_test(test_half), cmocka_unit_test(test_exact),
 		cmocka_unit_test(test_full), cmocka_unit_test(test_not_asked_for), cmocka_unit_test(test_small),
 		cmocka_unit_test(test_bad_turns), cmocka_unit_test(test_last_place), cmocka_unit_test(test_end), cmocka_unit_test(test_jobs_make_no_turns),
 		cmocka_unit_test(test_random),
