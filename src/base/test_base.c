@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -13,6 +14,7 @@
 #include "base/arena.h"
 #include "base/diag.h"
 #include "base/digest.h"
+#include "base/hash.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/map.h"
@@ -86,6 +88,37 @@ static void normpath_is_pythons(void **state)
 		fs_normpath(&out, pairs[i][0]);
 		assert_string_equal(buf_text(&out), pairs[i][1]);
 	}
+}
+
+/* FIPS 180-4's and RFC 1321's own examples, and a file read from its beginning wherever it stands. */
+static void other_hashes(void **state)
+{
+	static const struct {
+		const char *name, *abc;
+	} known[] = {
+		{ "md5", "900150983cd24fb0d6963f7d28e17f72" },
+		{ "sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+		{ "sha384", "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7" },
+		{ "sha512", "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+			    "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f" },
+	};
+	int fd = memfd_create("hash", MFD_CLOEXEC);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		const struct hash_kind *kind = hash_kind(known[i].name);
+		char hex[HASH_HEX_MAX + 1];
+
+		hash_data(kind, hex, "abc", 3);
+		assert_string_equal(hex, known[i].abc);
+		memset(hex, 'x', sizeof(hex));
+		assert_int_equal(hash_fd(kind, hex, fd), 0);
+		assert_string_equal(hex, known[i].abc);
+		assert_int_equal(hash_fd(kind, hex, -1), -EBADF);
+	}
+	close(fd);
 }
 
 static void digests_and_hex(void **state)
@@ -216,7 +249,7 @@ int main(void)
 		cmocka_unit_test(json_escapes_in_any_place),
 		cmocka_unit_test(json_members_get_commas),
 		cmocka_unit_test(normpath_is_pythons),
-		cmocka_unit_test(digests_and_hex),
+		cmocka_unit_test(digests_and_hex), cmocka_unit_test(other_hashes),
 		cmocka_unit_test(maps_and_interned_strings),
 		cmocka_unit_test(arenas_reset_to_one_clean_block),
 		cmocka_unit_test(arenas_know_what_is_theirs),

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
 
+#include "base/hash.h"
 #include "elements/dpkg.h"
 #include "yaml/yaml.h"
 
@@ -187,17 +187,13 @@ static int write_control(struct deploy *deploy, const char *package, const struc
 static int add_md5(struct deploy *deploy, const char *path, const struct digest *digest, struct buf *out)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT;
-	unsigned char sum[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	char sum[HASH_HEX_MAX + 1];
 	int r = cas_get(deploy->build->job->cas, digest, &bytes);
 
 	if (r < 0)
 		return r;
-	if (EVP_Digest(buf_text(&bytes), bytes.len, sum, &len, EVP_md5(), NULL) != 1)
-		return -EIO;
-	for (unsigned i = 0; i < len; i++)
-		buf_printf(out, "%02x", sum[i]);
-	buf_printf(out, "  %s\n", path);
+	hash_data(hash_kind("md5"), sum, buf_text(&bytes), bytes.len);
+	buf_printf(out, "%s  %s\n", sum, path);
 	return 0;
 }
 

@@ -1,40 +1,31 @@
 /* gen_cargo_lock: a Cargo.lock that is kept whole, in base64, as the source's ref. */
 #include <errno.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 #include "sources/sources_internal.h"
 
 enum { REF_MAX_BYTES = 256 << 20 };
 
-static bool in_alphabet(char c)
-{
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
-}
-
 /* Characters that are not of the alphabet are passed over, as Python does; what follows the padding is not read. */
 static int decode(const char *ref, struct buf *ret)
 {
-	_cleanup_buf_ struct buf clean = BUF_INIT;
-	unsigned padding;
-	int len;
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint32_t bits = 0;
+	size_t count = 0, padding;
 
-	for (; *ref && *ref != '='; ref++)
-		if (in_alphabet(*ref))
-			buf_addc(&clean, *ref);
-	padding = (4 - clean.len % 4) % 4;
-	if (padding == 3 || strspn(ref, "=\r\n") < padding || clean.len > REF_MAX_BYTES)
-		return -EBADMSG;
-	buf_add(&clean, "===", padding);
-	if (!clean.len)
-		return 0;
-	buf_room(ret, clean.len / 4 * 3 + 1);
-	len = EVP_DecodeBlock((unsigned char *)ret->data, (const unsigned char *)clean.data, (int)clean.len);
-	if (len < (int)padding)
-		return -EBADMSG;
-	ret->len = (size_t)len - padding;
-	ret->data[ret->len] = '\0';
-	return 0;
+	for (; *ref && *ref != '='; ref++) {
+		const char *at = strchr(alphabet, *ref);
+
+		if (!at)
+			continue;
+		bits = bits << 6 | (uint32_t)(at - alphabet);
+		if (count % 4 != 0) /* the second to fourth of each four complete a byte */
+			buf_addc(ret, (char)(bits >> (6 - 2 * (count % 4))));
+		if (++count > REF_MAX_BYTES)
+			return -EBADMSG;
+	}
+	padding = (4 - count % 4) % 4;
+	return padding == 3 || strspn(ref, "=\r\n") < padding ? -EBADMSG : 0;
 }
 
 static int tree(struct sources_context *ctx, const struct graph_source *source, const struct digest *previous,
