@@ -188,7 +188,6 @@ static void turn(struct state *state, uint64_t to)
 {
 	struct state_record record = { .length = STATE_TURN_BYTES, .type = STATE_TURN, .origin = STATE_ORIGIN_PARENT };
 
-	populate(state, state->at + STATE_TURN_BYTES);
 	memcpy(state->journal + state->at, &record, sizeof(record));
 	memcpy(state->journal + state->at + sizeof(record), &to, sizeof(to));
 	state->position += STATE_TURN_BYTES;

@@ -180,10 +180,11 @@ static void test_slow_reader_is_passed(void **unused UNUSED)
 	end(world);
 }
 
-/* A lap is used to its last byte. */
+/* A lap is used to its last byte, and the journal. */
 static void test_exact(void **unused UNUSED)
 {
 	const size_t lap_bytes = 64 + 16 * ONE + 24;
+	struct state_changes changes = STATE_CHANGES_INIT;
 	struct world *world = begin(4096, lap_bytes, 0);
 
 	state_reuse(world->parent, lap_bytes, NULL, NULL);
@@ -192,6 +193,19 @@ static void test_exact(void **unused UNUSED)
 	assert_int_equal(world->parent->used, lap_bytes);
 	assert_int_equal(change(world, 1), 0);
 	assert_int_equal(world->parent->used, 2 * lap_bytes);
+	end(world);
+
+	/* So is the whole: 64 + 71 * 56 + 32 + 24 = 4096. */
+	world = begin(4096, 1, 0);
+	state_reuse(world->parent, 1, NULL, NULL);
+	for (uint32_t i = 0; i < 71; i++)
+		assert_int_equal(change(world, 1), 0);
+	assert_int_equal(state_change_workspace(&changes, 0, "0123456789abcdef"), 0);
+	assert_int_equal(changes.bytes.len, 32);
+	assert_int_equal(state_commit(world->parent, 0, changes.bytes.data, 32, 1), 0);
+	assert_int_equal(world->parent->used, 4096);
+	assert_int_equal(state_commit(world->parent, 0, changes.bytes.data, 32, 1), -ENOSPC);
+	state_changes_release(&changes);
 	end(world);
 }
 
