@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -247,14 +249,27 @@ static char *find_bwrap(void)
 	return NULL;
 }
 
+/* Asks the file system to put the directories made in this one far from each other.  ext4 does not hand out an inode for a minute
+ * or more after its file was removed, and a new file has to walk past all such inodes of its directory's block group; beside
+ * the remains of the sandbox before, making a file takes up to ten times as long.  Elsewhere the flag is unknown or does nothing. */
+static void spread(int fd)
+{
+	int flags;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
+		flags |= FS_TOPDIR_FL;
+		(void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+}
+
 int sandbox_host_open(struct sandbox_host *host, struct diag *diag)
 {
 	int r = 0;
 
-	if (host->layers_fd < 0)
-		r = open_below(host, "layers", &host->layers_fd, diag);
-	if (r >= 0 && host->sandboxes_fd < 0)
-		r = open_below(host, "sandboxes", &host->sandboxes_fd, diag);
+	if (host->layers_fd < 0 && (r = open_below(host, "layers", &host->layers_fd, diag)) >= 0)
+		spread(host->layers_fd);
+	if (r >= 0 && host->sandboxes_fd < 0 && (r = open_below(host, "sandboxes", &host->sandboxes_fd, diag)) >= 0)
+		spread(host->sandboxes_fd);
 	return r;
 }
 
