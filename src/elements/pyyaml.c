@@ -283,19 +283,9 @@ static bool needs_escape(uint32_t c)
 
 static void put_escape(struct emitter *emitter, uint32_t c)
 {
-	static const struct {
-		uint32_t c;
-		char letter;
-	} letters[] = { { 0, '0' },    { 7, 'a' },    { 8, 'b' },    { 9, 't' },    { 10, 'n' },
-			{ 11, 'v' },   { 12, 'f' },   { 13, 'r' },   { 27, 'e' },   { '"', '"' },
-			{ '\\', '\\' }, { 0x85, 'N' }, { 0xa0, '_' }, { 0x2028, 'L' }, { 0x2029, 'P' } };
 	_cleanup_buf_ struct buf text = BUF_INIT;
 
-	for (size_t i = 0; i < ARRAY_SIZE(letters) && !text.len; i++)
-		if (letters[i].c == c)
-			buf_printf(&text, "\\%c", letters[i].letter);
-	if (!text.len)
-		buf_printf(&text, c <= 0xff ? "\\x%02X" : c <= 0xffff ? "\\u%04X" : "\\U%08X", c);
+	yaml_write_escape(&text, c);
 	put(emitter, buf_text(&text), text.len);
 }
 

@@ -78,7 +78,7 @@ static enum style choose_style(const char *text, size_t len)
 	return plain ? PLAIN : apostrophe ? DOUBLE : SINGLE;
 }
 
-static void quoted_char(struct buf *out, const char *at, size_t width, uint32_t c)
+void yaml_write_escape(struct buf *out, uint32_t c)
 {
 	static const struct {
 		uint32_t c;
@@ -92,10 +92,7 @@ static void quoted_char(struct buf *out, const char *at, size_t width, uint32_t 
 			buf_addc(out, letters[i].letter);
 			return;
 		}
-	if (is_printable(c))
-		buf_add(out, at, width);
-	else
-		buf_printf(out, c < 0x100 ? "\\x%02X" : "\\u%04X", c);
+	buf_printf(out, c < 0x100 ? "\\x%02X" : c < 0x10000 ? "\\u%04X" : "\\U%08X", c);
 }
 
 static void write_double(struct buf *out, const char *text, size_t len)
@@ -105,8 +102,10 @@ static void write_double(struct buf *out, const char *text, size_t len)
 		uint32_t c = 0;
 
 		width = utf8_width((const unsigned char *)text + i, len - i, &c);
-		if (width) {
-			quoted_char(out, text + i, width, c);
+		if (width && is_printable(c) && c != '"' && c != '\\') {
+			buf_add(out, text + i, width);
+		} else if (width) {
+			yaml_write_escape(out, c);
 		} else { /* bytes that are no UTF-8 have no place in YAML */
 			buf_adds(out, "\xef\xbf\xbd");
 			width = 1;

@@ -232,6 +232,8 @@ int yaml_check_composited(const struct yaml_node *node, struct diag *diag);
  * that is safe, else quoted, as public data and artifact metadata are kept.  Text that libyaml would refuse in quotes
  * cannot occur in a tree. */
 void yaml_write(struct buf *out, const struct yaml_node *map);
+/* The escape sequence that stands for this character in double quotes: "\n", "\x07", "\U0001F600". */
+void yaml_write_escape(struct buf *out, uint32_t c);
 /* Adds one scalar as a value or item, for writers with a layout of their own.  An empty value is nothing at all:
  * no blank belongs before it. */
 void yaml_write_scalar(struct buf *out, const char *text, size_t len);
