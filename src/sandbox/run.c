@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,8 @@ int sandbox_staged(struct sandbox *sandbox, struct diag *diag)
 	return 0;
 }
 
+static void wait_for_end(struct sandbox *sandbox);
+
 static void end_batch(struct sandbox *sandbox)
 {
 	close_fd(steal_fd(&sandbox->pidfd));
@@ -70,8 +73,7 @@ void sandbox_free(struct sandbox *sandbox)
 		return;
 	if (sandbox->pid > 0) {
 		sandbox_kill(sandbox);
-		while (waitpid(sandbox->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		wait_for_end(sandbox);
 	}
 	end_batch(sandbox);
 	if (sandbox->scratch_fd >= 0) {
@@ -281,6 +283,8 @@ static int spawn(struct sandbox *sandbox, const struct sandbox_batch *batch, str
 	how.shell = batch->shell != NULL;
 	how.jobserver = batch->jobserver;
 	how.argv = make_argv(batch, args_number, status_number);
+	/* What bubblewrap leaves behind becomes our child, to be waited for. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	pid = sandbox_spawn(&how);
 	free(how.argv);
 	if (pid < 0)
@@ -381,6 +385,29 @@ void sandbox_kill(struct sandbox *sandbox)
 	kill(sandbox->pid, SIGKILL);
 }
 
+/* bubblewrap ends with the command, not with what that has left running.  Its end takes the init of the pid namespace along, and that
+ * all the others; but until they are gone, somebody may write to files that are about to be hashed.  That init is our child
+ * now: see sandbox_start. */
+static void wait_for_rest(struct sandbox *sandbox)
+{
+	int inner = status_number(sandbox, "\"child-pid\"");
+	siginfo_t info;
+
+	if (inner <= 1 || waitid(P_PID, (id_t)inner, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return;
+	kill(inner, SIGKILL); /* bubblewrap may have been killed before it had arranged for that */
+	while (waitpid(inner, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static void wait_for_end(struct sandbox *sandbox)
+{
+	while (waitpid(sandbox->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	read_status(sandbox);
+	wait_for_rest(sandbox);
+}
+
 /* The last line the script writes when a command fails: "Command 'label' failed with exitcode N". */
 static void find_label(struct sandbox *sandbox, struct sandbox_result *ret)
 {
@@ -442,12 +469,10 @@ int sandbox_finish(struct sandbox *sandbox, struct sandbox_result *ret, struct d
 
 	assert(sandbox->pid > 0);
 	*ret = (struct sandbox_result){ .way = sandbox->way };
-	while (waitpid(sandbox->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	wait_for_end(sandbox);
 	ended = util_now_us();
 	ret->prepare_us = sandbox->prepare_us;
 	ret->run_us = ended - sandbox->started_us;
-	read_status(sandbox);
 	r = judge(sandbox, ret, diag);
 	if (r >= 0 && ret->outcome != SANDBOX_KILLED && !sandbox->shell)
 		r = sandbox_capture_batch(sandbox, ret, diag);

@@ -49,6 +49,35 @@ static void test_kill(void **state)
 	rig_release(&rig);
 }
 
+/* Whoever is still writing when the command ends is gone before its files are hashed. */
+static void test_left_running(void **state)
+{
+	enum { FILES = 20 };
+	struct diag diag = DIAG_INIT;
+	int log_fd = rig_open_log();
+
+	if (rig_skipped)
+		skip();
+	for (int round = 0; round < 5; round++) {
+		struct rig rig;
+
+		rig_init(&rig, false, NULL);
+		assert_int_equal(rig_start(&rig, "n=0; while [ $n -lt 20 ]; do (head -c 400000 /dev/zero; while :; do echo $n; done) >/i/$n & n=$((n+1)); done; sleep 0.3",
+					   true, log_fd, &diag), SANDBOX_SUCCESS);
+		assert_int_equal(sandbox_finish(rig.sandbox, &rig.result, &diag), SANDBOX_SUCCESS);
+		for (int n = 0; n < FILES; n++) {
+			struct cas_entry entry;
+			char path[16];
+
+			snprintf(path, sizeof path, "/i/%d", n);
+			assert_int_equal(cas_tree_lookup(sandbox_tree(rig.sandbox), path, false, &entry), 0);
+			assert_int_equal(cas_verify(rig_cas, &entry.digest), 0);
+		}
+		rig_release(&rig);
+	}
+	close(log_fd);
+}
+
 static unsigned count_names(const char *where, const char *prefix)
 {
 	char *path = xasprintf("%s/millrace/%s", rig_base_dir, where);
@@ -221,7 +250,7 @@ static void test_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_kill), cmocka_unit_test(test_left_running),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_sudden_death),
 		cmocka_unit_test(test_give_up),

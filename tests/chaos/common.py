@@ -57,6 +57,26 @@ def describe(pids):
     return "; ".join(texts)
 
 
+def end_unborn():
+    """Ends children of bubblewrap that wait for a parent which was killed before it let them go; returns how many.
+
+    bubblewrap 0.8's child waits for its parent's word on an eventfd, which has no end of file, and asks to die with its parent only after
+    that.  Millrace ends such children when it is there to do so, the next process above as well as the worker; when all of them are
+    killed within that millisecond, nobody is."""
+    count = 0
+    for pid in descendants():
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+                name = f.read().strip()
+            with open(f"/proc/{pid}/syscall", encoding="utf-8") as f:
+                call = f.read().split()
+            if name == "bwrap" and call[0] == "0" and os.readlink(f"/proc/{pid}/fd/{int(call[1], 16)}") == "anon_inode:[eventfd]":
+                count += kill(pid)
+        except (OSError, IndexError, ValueError):
+            pass
+    return count
+
+
 def nobody_left(seconds=1.0):
     """None, or what still lives that long from now."""
     end = time.monotonic() + seconds

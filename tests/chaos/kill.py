@@ -27,7 +27,7 @@ class Small:
         self.program, self.top = os.path.abspath(program), top
         self.project, self.cache = f"{top}/project", f"{top}/cache"
         self.kills = collections.Counter()
-        self.hits = self.cut = 0
+        self.hits = self.cut = self.unborn = 0
         with open(f"{top}/conf", "w", encoding="utf-8") as f:
             f.write(f"cachedir: {self.cache}\n")
 
@@ -125,7 +125,12 @@ def one_round(small, dice, what, span_s, expected):
     out, _ = child.communicate(timeout=300)
     if what in ("worker",) and child.returncode:
         return f"a worker was killed, and the session ended with {child.returncode}: {out[-1500:]}"
+    while what == "power" and any([common.kill(pid) for pid in common.descendants()]):
+        pass  # a machine that goes down leaves nobody, whoever was forked while we looked
     wrong = common.nobody_left(5.0)  # a second, and what a busy machine adds
+    if wrong and what == "all" and common.end_unborn():
+        small.unborn += 1
+        wrong = common.nobody_left(1.0)
     if not wrong and common.mounts_below(small.top):
         wrong = f"still mounted: {common.mounts_below(small.top)}"
     # A session without a marker has synced all it wrote, or has not begun.
@@ -185,6 +190,8 @@ def main():
         print(f"# {small.hits} of {args.rounds} rounds hit a running process", flush=True)
         if args.power:
             print(f"# {small.cut} files cut short")
+        if small.unborn:
+            print(f"# {small.unborn} times bubblewrap's own child waited for a parent that was gone")
         print(f"# layers at the end: {len(os.listdir(small.cache + '/millrace/layers'))}")
     for what, count in sorted(small.kills.items()):
         print(f"{count:5} {what}", file=sys.stderr)
