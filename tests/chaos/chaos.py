@@ -118,9 +118,7 @@ class Project:
         shutil.rmtree(self.cache, ignore_errors=True)
 
     def start(self, *words, **env):
-        # Under the address sanitizer a process would report its SIGSEGV and exit, instead of dying of it.
-        asan = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "handle_segv=0"]))
-        full = dict(os.environ, ASAN_OPTIONS=asan, **env)
+        full = dict(os.environ, **common.sanitizer_environment(), **env)
         full.update([self.chaos.mark.split("=")])
         return subprocess.Popen([self.chaos.program, "-c", self.conf, "--no-interactive", *words], cwd=self.dir, env=full,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

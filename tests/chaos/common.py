@@ -12,6 +12,15 @@ PR_SET_CHILD_SUBREAPER = 36
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup: hang-ups are among what is tested
 
 
+def sanitizer_environment():
+    """For a program that may be built with the address sanitizer and is about to be maltreated.
+
+    A process would report its SIGSEGV and exit, instead of dying of it; and the check for leaks at its end forks a helper which looks
+    like a worker, and waits for ever for one that was killed.  All other tests look for leaks."""
+    given = os.environ.get("ASAN_OPTIONS")
+    return {"ASAN_OPTIONS": ":".join(filter(None, [given, "handle_segv=0", "detect_leaks=0"]))}
+
+
 def become_subreaper():
     """From now on every process that a session leaves behind becomes our child, whatever its environment."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

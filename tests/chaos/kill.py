@@ -32,7 +32,7 @@ class Small:
             f.write(f"cachedir: {self.cache}\n")
 
     def start(self, *words):
-        env = dict(os.environ, HOME=f"{self.top}/home", XDG_CACHE_HOME=f"{self.top}/home/cache")
+        env = dict(os.environ, **common.sanitizer_environment(), HOME=f"{self.top}/home", XDG_CACHE_HOME=f"{self.top}/home/cache")
         return subprocess.Popen([self.program, "-c", f"{self.top}/conf", "--no-interactive", *words], cwd=self.project,
                                 env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 errors="replace")
