@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""trees.py BUILD_DIR --project DIR [--element NAME] [--target NAME] [--bst PATH] [--rounds N] [--sources DIR] [--write FILE]
+"""trees.py BUILD_DIR --project DIR [--element NAME] [--bst PATH] [--rounds N] [--sources DIR] [--write FILE]
 
 One large tree in and out: first build of an element that brings it (default base/debian.bst, of an archive that is fetched before the
 measuring begins), checkout of its artifact, and a build with nothing to do, by Millrace and by bst 2.8.1

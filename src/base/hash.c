@@ -1,11 +1,9 @@
 /* Hashes by libcrypto: see hash.h. */
 #include "base/hash.h"
 
-#include <errno.h>
 #include <openssl/md5.h>
 #include <openssl/sha.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/fs.h"
 #include "base/util.h"

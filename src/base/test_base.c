@@ -14,8 +14,8 @@
 #include "base/arena.h"
 #include "base/diag.h"
 #include "base/digest.h"
-#include "base/hash.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/map.h"
 

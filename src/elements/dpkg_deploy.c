@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #include "base/hash.h"
 #include "elements/dpkg.h"
 #include "yaml/yaml.h"

@@ -152,7 +152,7 @@ int state_validate(const struct state *state, uint32_t element, const void *byte
 int state_commit(struct state *state, uint32_t origin, const void *bytes, size_t size_bytes, uint32_t count);
 /* Position after the last record: the as_of for a job dispatched now. */
 uint64_t state_position(const struct state *state);
-/* Bytes of the journal that were written at least once, and address space reserved. */
+/* Bytes of the journal taken so far, in laps, and address space reserved. */
 uint64_t state_journal_used(const struct state *state);
 uint64_t state_journal_size(const struct state *state);
 /* Starts an empty journal.  Workers forked before must get no dispatch any more (they may finish the job at hand).
