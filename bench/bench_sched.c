@@ -4,8 +4,9 @@
  *
  * The shipping scheduler, with workers that answer at once: what is left is the parent's own work for SPAWN, DISPATCH,
  * started and done.  Three shapes: wide (everything on a few bases), layers (three build and one runtime dependency in
- * the layer before), chain.  Each element has a fetch and a build, or a pull that misses, a fetch and a build.  Prints
- * one line of JSON for each run: per job, per element, and what sched_new costs.
+ * the layer before), chain.  Each element has a fetch and a build, or a pull that misses, a fetch and a build.  Weights are
+ * critical paths of random durations, as in a session, or random themselves, which makes every step a walk to somewhere
+ * else in memory.  Prints one line of JSON for each run: per job, and what sched_new costs per element.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,21 @@ static uint32_t dep(enum shape shape, uint32_t e, uint32_t k, uint64_t *random)
 	return e / layer * layer - layer + (random_below(random, layer / 4) + k * (layer / 4)) % layer;
 }
 
+static void weigh(struct graph *g, uint32_t n, bool paths)
+{
+	uint32_t *durations = xcalloc(n, 4);
+	uint64_t random = 2;
+
+	for (uint32_t e = 0; e < n; e++)
+		durations[e] = random_below(&random, 100000);
+	if (paths)
+		sched_weigh(&(struct sched_graph){ .count = n, .build_start = g->build_start, .build_deps = g->build_deps,
+						   .run_start = g->run_start, .run_deps = g->run_deps }, durations, g->weights);
+	else
+		memcpy(g->weights, durations, (size_t)n * 4);
+	free(durations);
+}
+
 static void make(struct graph *g, enum shape shape, uint32_t n, uint8_t needs)
 {
 	uint64_t random = 1;
@@ -69,7 +85,6 @@ static void make(struct graph *g, enum shape shape, uint32_t n, uint8_t needs)
 		g->build_start[e + 1] = b;
 		g->run_start[e + 1] = r;
 		g->flags[e] = SCHED_REQUIRED;
-		g->weights[e] = random_below(&random, 100000);
 	}
 }
 
@@ -100,7 +115,7 @@ static bool turn(struct sched *s, uint64_t *running, uint32_t *count)
 	return false;
 }
 
-static void run(enum shape shape, uint32_t n, uint8_t needs, const char *what)
+static void run(enum shape shape, uint32_t n, uint8_t needs, bool paths, const char *what)
 {
 	struct sched_config config;
 	struct graph g;
@@ -111,6 +126,7 @@ static void run(enum shape shape, uint32_t n, uint8_t needs, const char *what)
 	struct sched *s;
 
 	make(&g, shape, n, needs);
+	weigh(&g, n, paths);
 	sched_config_default(&config, 8, 8, 4);
 	config.on_error = SCHED_ON_ERROR_CONTINUE;
 	start = cpu_us();
@@ -128,8 +144,9 @@ static void run(enum shape shape, uint32_t n, uint8_t needs, const char *what)
 	sched_totals(s, &totals);
 	if (totals.unfinished || totals.failures)
 		bug("bench_sched: %u unfinished", totals.unfinished);
-	printf("{\"shape\": \"%s\", \"jobs_per_element\": \"%s\", \"elements\": %u, \"jobs\": %llu, \"us_per_job\": %.3f, "
-	       "\"us_per_element_new\": %.3f}\n", shape_names[shape], what, n, (unsigned long long)totals.jobs,
+	printf("{\"shape\": \"%s\", \"weights\": \"%s\", \"jobs_per_element\": \"%s\", \"elements\": %u, \"jobs\": %llu, \"us_per_job\": %.3f, "
+	       "\"us_per_element_new\": %.3f}\n", shape_names[shape],
+	       paths ? "paths" : "random", what, n, (unsigned long long)totals.jobs,
 	       (ended - made) / (double)totals.jobs, (made - start) / n);
 	fflush(stdout);
 	sched_free(s);
@@ -138,9 +155,9 @@ static void run(enum shape shape, uint32_t n, uint8_t needs, const char *what)
 
 static void run_all(uint32_t n)
 {
-	for (unsigned shape = 0; shape < SHAPES; shape++) {
-		run(shape, n, SCHED_BIT(SCHED_FETCH) | SCHED_BIT(SCHED_BUILD), "fetch, build");
-		run(shape, n, SCHED_BIT(SCHED_PULL) | SCHED_BIT(SCHED_FETCH) | SCHED_BIT(SCHED_BUILD),
+	for (unsigned i = 0; i < SHAPES * 2; i++) {
+		run(i / 2, n, SCHED_BIT(SCHED_FETCH) | SCHED_BIT(SCHED_BUILD), i % 2 == 0, "fetch, build");
+		run(i / 2, n, SCHED_BIT(SCHED_PULL) | SCHED_BIT(SCHED_FETCH) | SCHED_BIT(SCHED_BUILD), i % 2 == 0,
 		    "pull, fetch, build");
 	}
 }

@@ -114,19 +114,42 @@ static void tally_element(const struct element *el, struct tally *tally)
 		tally->failed[queue] += el->failed >> queue & 1;
 }
 
-static const char *check_heap(const struct sched *s, enum sched_queue queue)
+/* Adds up in `total` who stands in the line. */
+static const char *check_line(const struct sched *s, enum sched_queue queue, const struct ready *ready, uint32_t line,
+			      uint32_t *total)
 {
-	const struct heap *heap = &s->heaps[queue];
+	uint32_t e = ready->lines[line].first, last;
 
-	for (uint32_t i = 0; i < heap->count; i++) {
-		const struct element *el = &s->elements[heap->entries[i].element];
+	do {
+		const struct element *el = &s->elements[e];
 
-		if (el->state != SCHED_READY || el->stage != queue)
-			return "in a heap, but not ready there";
-		if (i && heap->entries[(i - 1) / 4].key >= heap->entries[i].key)
-			return "heap out of order";
+		if (el->state != SCHED_READY || el->stage != queue || el->line != line)
+			return "in a line of ready elements, but not ready there";
+		if (!(el->flags & AGAIN) != (ready == &s->fresh[queue]))
+			return "handed out before, but not in line with such, or the other way round";
+		last = e;
+		e = el->link;
+		++*total;
+	} while (e != SCHED_NONE && *total <= ready->count);
+	return last == ready->lines[line].last ? NULL : "a line does not end where it should";
+}
+
+static const char *check_ready(const struct sched *s, enum sched_queue queue, const struct ready *ready)
+{
+	const char *wrong = NULL;
+	uint32_t total = 0;
+
+	for (uint32_t line = 0; line < READY_LINES && !wrong; line++) {
+		if ((ready->any >> line / 64 & 1) != (ready->bits[line / 64] != 0))
+			wrong = "bits of ready lines disagree";
+		else if (!ready->bits[line / 64])
+			line |= 63; /* none of these */
+		else if (ready->bits[line / 64] >> line % 64 & 1)
+			wrong = check_line(s, queue, ready, line, &total);
 	}
-	return NULL;
+	if (!wrong && total != ready->count)
+		wrong = "ready elements: miscounted";
+	return wrong;
 }
 
 static const char *check_elements(const struct sched *s)
@@ -143,13 +166,14 @@ static const char *check_elements(const struct sched *s)
 	for (unsigned queue = 0; queue < END && !wrong; queue++) {
 		const struct sched_counts *counts = &s->counts[queue];
 
-		wrong = check_heap(s, queue);
+		wrong = check_ready(s, queue, &s->fresh[queue]);
+		wrong = wrong ? wrong : check_ready(s, queue, &s->again[queue]);
 		if (counts->total != counts->processed + counts->skipped + counts->failed + tally.at[queue])
 			wrong = "a queue's total is not the sum of its parts";
 		if (counts->failed != tally.failed[queue])
 			wrong = "failed elements of a queue: miscounted";
-		if (s->heaps[queue].count != tally.ready[queue])
-			wrong = "ready elements and heap differ";
+		if (s->fresh[queue].count + s->again[queue].count != tally.ready[queue])
+			wrong = "ready elements and their lines differ";
 	}
 	if (wrong)
 		return wrong;

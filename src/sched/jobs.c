@@ -3,13 +3,13 @@
  */
 #include "sched/sched_internal.h"
 
-struct job *job_claim(struct sched *s, enum sched_queue queue, uint32_t element, uint64_t key)
+struct job *job_claim(struct sched *s, enum sched_queue queue, uint32_t element)
 {
 	struct job *job = &s->jobs[s->job_free];
 
 	assert(s->job_free < s->job_cap);
 	s->job_free = job->next;
-	*job = (struct job){ .id = ++s->next_job << 16 | job_slot(s, job), .key = key, .element = element,
+	*job = (struct job){ .id = ++s->next_job << 16 | job_slot(s, job), .element = element,
 			     .worker = SCHED_NONE, .next = SCHED_NONE,
 			     .state = JOB_CLAIMED, .queue = (uint8_t)queue };
 	s->job_count++;
@@ -93,8 +93,6 @@ static int unclaim(struct sched *s, struct job *job, uint32_t arg)
 	resource_leave(s, SCHED_SUBPROCESS);
 	if (job->queue == SCHED_EXPIRE)
 		s->expiry_wanted = true;
-	else
-		heap_push(&s->heaps[job->queue], job->key, job->element);
 	element_event(s, job, ELEMENT_UNCLAIMED, 0);
 	return SCHED_OK;
 }
@@ -214,8 +212,20 @@ bool jobs_possible(enum job_state state, enum job_event event)
 
 void jobs_unclaim_all(struct sched *s)
 {
-	while (s->claimed_count)
-		job_event(s, job_next_claimed(s), JOB_UNCLAIM, 0);
+	uint32_t slot = SCHED_NONE;
+
+	while (s->claimed_count) {
+		struct job *job = job_next_claimed(s);
+
+		job->next = slot;
+		slot = job_slot(s, job);
+	}
+	while (slot != SCHED_NONE) { /* the last first: each goes before those behind it in its line */
+		struct job *job = &s->jobs[slot];
+
+		slot = job->next;
+		job_event(s, job, JOB_UNCLAIM, 0);
+	}
 }
 
 void jobs_cancel_all(struct sched *s)

@@ -25,13 +25,13 @@ static bool mode_allows(const struct sched *s, enum sched_queue queue)
 	if (s->mode == MODE_TERMINATE || queue == SCHED_EXPIRE)
 		return false;
 	/* What was handed out before quit is carried to its end. */
-	return queue > s->config.imperative || !(s->heaps[queue].entries[0].key & KEY_FRESH);
+	return queue > s->config.imperative || s->again[queue].count;
 }
 
 /* Has it a job that may start, workers apart? */
 static bool startable(const struct sched *s, enum sched_queue queue)
 {
-	bool any = queue == SCHED_EXPIRE ? s->expiry_wanted : s->heaps[queue].count > 0;
+	bool any = queue == SCHED_EXPIRE ? s->expiry_wanted : s->fresh[queue].count + s->again[queue].count > 0;
 
 	return any && mode_allows(s, queue) && resources_fit(s, queue);
 }
@@ -96,11 +96,9 @@ static enum sched_queue pick(const struct sched *s, uint32_t workers)
 
 static struct job *claim(struct sched *s, enum sched_queue queue)
 {
-	struct heap_entry top = { .element = SCHED_NONE };
+	struct ready *ready = s->again[queue].count ? &s->again[queue] : &s->fresh[queue];
 
-	if (queue != SCHED_EXPIRE)
-		top = heap_pop(&s->heaps[queue]);
-	return job_claim(s, queue, top.element, top.key);
+	return job_claim(s, queue, queue == SCHED_EXPIRE ? SCHED_NONE : ready_pop(ready, s->elements));
 }
 
 static bool send(struct sched *s, struct sched_command *command, struct job *job, uint32_t worker)

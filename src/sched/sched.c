@@ -70,8 +70,6 @@ static void make_elements(struct sched *s, const struct sched_graph *graph)
 	s->run = row_or_empty(s, graph->run_start, graph->run_deps);
 	s->rev_build = reverse(&s->build, s->count, &s->rev_memory[0]);
 	s->rev_run = reverse(&s->run, s->count, &s->rev_memory[2]);
-	for (unsigned queue = 0; queue < SCHED_QUEUES; queue++)
-		s->heaps[queue].entries = xcalloc(count, sizeof(struct heap_entry));
 	s->announce_first = s->announce_last = SCHED_NONE;
 }
 
@@ -121,8 +119,6 @@ void sched_free(struct sched *s)
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(s->rev_memory); i++)
 		free(s->rev_memory[i]);
-	for (unsigned queue = 0; queue < SCHED_QUEUES; queue++)
-		free(s->heaps[queue].entries);
 	free(s->no_edges);
 	free(s->required.items);
 	free(s->ready.items);
@@ -302,7 +298,7 @@ void sched_counts(const struct sched *s, enum sched_queue queue, struct sched_co
 {
 	assert(queue < SCHED_QUEUES);
 	*ret_counts = s->counts[queue];
-	ret_counts->waiting = queue == SCHED_EXPIRE ? s->expiry_wanted : s->heaps[queue].count;
+	ret_counts->waiting = queue == SCHED_EXPIRE ? s->expiry_wanted : s->fresh[queue].count + s->again[queue].count;
 }
 
 void sched_totals(const struct sched *s, struct sched_totals *ret_totals)

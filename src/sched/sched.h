@@ -121,7 +121,7 @@ struct sched_graph {
 	const uint8_t *needs;    /* per element: bits of enum sched_queue */
 	const uint8_t *flags;    /* per element: bits of enum sched_flag; NULL: all required */
 	const uint32_t *weights; /* per element: more goes first, e.g. length of its critical path in ms; below 2^31;
-	                            NULL: all equal.  Equal weights: first ready, first served */
+	                            NULL: all equal.  Within a 64th of each other: first ready, first served */
 };
 
 /* Weights by critical path: of each element, how long the session lasts from its start on if nothing but it and what waits

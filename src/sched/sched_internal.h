@@ -33,6 +33,7 @@ enum {
 	BUILT = 32,
 	READY = 64,     /* built and runtime dependencies ready; the others have been told */
 	ANNOUNCED = 128, /* DELAYED: the driver has been given SCHED_RETRY_IN */
+	AGAIN = 256,     /* READY, or claimed: was handed out before, and goes before all that was not */
 };
 
 struct element {
@@ -44,9 +45,10 @@ struct element {
 	uint16_t attempt, temporaries; /* in this queue */
 	uint8_t deaths, returns;       /* likewise */
 	uint8_t back;                  /* queue to go back to at the end of its way (a person asked); SCHED_QUEUES */
+	uint16_t line;                 /* READY, or claimed: where it stands, or stood, among the ready */
 	uint32_t weight;
 	uint32_t build_wait, run_wait; /* direct dependencies that are not ready */
-	uint32_t link; /* ACTIVE: slot of its job; DELAYED and not announced: next such element */
+	uint32_t link; /* READY: next in its line; ACTIVE: slot of its job; DELAYED and not announced: next such element */
 };
 
 _Static_assert(sizeof(struct element) == 32, "half a cache line: a million of them are walked at random");
@@ -85,7 +87,7 @@ enum job_event {
 };
 
 struct job {
-	uint64_t id, key; /* key: its place in the queue, should it have to go back */
+	uint64_t id;
 	uint32_t element, worker;
 	uint32_t next;        /* free list, claimed list, or jobs of one worker in dispatch order */
 	uint16_t attempt;
@@ -108,12 +110,15 @@ struct slots {
 	uint32_t count;
 };
 
-struct heap_entry {
-	uint64_t key; /* smallest first */
-	uint32_t element;
-};
-struct heap {
-	struct heap_entry *entries; /* room for every element: untouched pages cost nothing */
+/* Lines of ready elements: 128 for weights that are exact, 64 for each power of two above them up to 2^30. */
+#define READY_LINES 1664
+_Static_assert(READY_LINES % 64 == 0 && READY_LINES / 64 <= 64, "two levels of bits");
+
+struct ready {
+	struct {
+		uint32_t first, last; /* if there is anybody in it */
+	} lines[READY_LINES];
+	uint64_t bits[READY_LINES / 64], any; /* lines, and words of bits, that are not empty */
 	uint32_t count;
 };
 
@@ -136,8 +141,7 @@ struct sched {
 	struct row build, run, rev_build, rev_run;
 	uint32_t *rev_memory[4], *no_edges;
 	struct fifo required, ready;        /* to be worked off by plan_settle */
-	struct heap heaps[SCHED_QUEUES];
-	uint32_t next_seq;
+	struct ready fresh[SCHED_QUEUES], again[SCHED_QUEUES];
 	uint32_t announce_first, announce_last; /* DELAYED, not announced */
 
 	struct job *jobs;
@@ -166,10 +170,11 @@ struct sched {
 	uint64_t worker_hits[WORKER_STATES][WORKER_EVENTS];
 };
 
-/* heap.c */
-void heap_push(struct heap *heap, uint64_t key, uint32_t element);
-struct heap_entry heap_pop(struct heap *heap);
-#define KEY_FRESH (UINT64_C(1) << 63)
+/* ready.c */
+uint32_t ready_line(uint32_t weight);
+void ready_push(struct ready *ready, struct element *elements, uint32_t e);      /* to the end of its weight's line */
+void ready_push_back(struct ready *ready, struct element *elements, uint32_t e); /* to the front of the line it was in */
+uint32_t ready_pop(struct ready *ready, const struct element *elements);         /* not empty */
 
 /* slots.c */
 void slots_add(struct slots *slots, uint32_t slot);
@@ -201,7 +206,7 @@ static inline uint32_t remaining(const struct element *el)
 }
 
 /* jobs.c */
-struct job *job_claim(struct sched *s, enum sched_queue queue, uint32_t element, uint64_t key);
+struct job *job_claim(struct sched *s, enum sched_queue queue, uint32_t element);
 void job_await_worker(struct sched *s, struct job *job); /* puts a claimed job behind those that wait for a worker */
 struct job *job_next_claimed(struct sched *s);           /* takes the first of them; there is one */
 int job_event(struct sched *s, struct job *job, enum job_event event, uint32_t arg); /* arg: drop, or worker slot */

@@ -86,14 +86,45 @@ static void heavy_goes_first(void **state)
 {
 	struct fixture f;
 
-	load(&f, "a b c d:a:b:c", B);
+	load(&f, "a b c d e:a:b:c:d", B);
 	f.weights[1] = 5;
+	f.weights[3] = INT32_MAX;
 	f.config.limits[SCHED_PROCESS] = 1;
 	begin(&f);
-	expect(&f, "build b on 0");
+	expect(&f, "build d on 0");
 	sched_set_weight(f.s, 2, 9); /* it is in the queue already */
+	ok(&f, 'd');
+	expect(&f, "build b on 0");
 	ok(&f, 'b');
+	expect(&f, "build a on 0"); /* as heavy as c, and was ready before it */
+	end(&f);
+}
+
+/* Claims whose workers never came go back to where they were taken from, in their order. */
+static void unclaimed_keep_their_places(void **state)
+{
+	struct fixture f;
+
+	load(&f, "a b c d e", B);
+	f.weights[4] = 1;
+	f.config.limits[SCHED_PROCESS] = 4;
+	f.config.max_workers = 4;
+	for (int e = 0; e < 5; e++)
+		f.flags[e] = SCHED_REQUIRED;
+	begin(&f);
+	expect_slow(&f, "spawn 0, spawn 1, spawn 2, spawn 3"); /* for e, a, b and c */
+	sched_set_limit(f.s, SCHED_PROCESS, 1);
+	assert_null(sched_check(f.s));
+	assert_int_equal(sched_worker_ready(f.s, 0), SCHED_OK);
+	expect_slow(&f, "build e on 0");
+	ok(&f, 'e');
 	expect(&f, "build a on 0");
+	ok(&f, 'a');
+	expect(&f, "build b on 0");
+	ok(&f, 'b');
+	expect(&f, "build c on 0");
+	ok(&f, 'c');
+	expect(&f, "build d on 0");
 	end(&f);
 }
 
@@ -227,6 +258,7 @@ int main(void)
 		cmocka_unit_test(builds_do_not_starve_fetches),
 		cmocka_unit_test(who_has_no_worker_need_not_yield),
 		cmocka_unit_test(heavy_goes_first),
+		cmocka_unit_test(unclaimed_keep_their_places),
 		cmocka_unit_test(suspend_and_resume),
 		cmocka_unit_test(views),
 		cmocka_unit_test(expiry_survives_its_worker),

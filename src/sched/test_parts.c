@@ -41,41 +41,57 @@ static void no_elements_no_edges(void **state)
 	sched_free(s);
 }
 
-static void heap_keeps_order(void **state)
+/* Whatever is pushed, pushed back and taken: always the first of the heaviest line, as a look at all of them says. */
+static void ready_keeps_order(void **state)
 {
-	struct heap_entry entries[300];
-	struct heap heap = { .entries = entries };
-	uint64_t random = 7, before = 0;
+	static const uint32_t spreads[] = { 1, 3, 200, 100000, INT32_MAX };
+	uint64_t random = 7;
 
-	for (int round = 0; round < 20; round++) {
-		uint32_t n = 1 + random_below(&random, 300);
+	for (size_t i = 0; i < ARRAY_SIZE(spreads); i++) {
+		enum { COUNT = 200 };
+		struct element elements[COUNT] = { 0 };
+		int64_t places[COUNT] = { 0 }, next = 1, back = -1; /* 0: not in it */
+		struct ready ready = { 0 };
 
-		for (uint32_t i = 0; i < n; i++)
-			heap_push(&heap, random_next(&random) >> 1, i);
-		before = 0;
-		for (uint32_t i = 0; i < n; i++) {
-			struct heap_entry top = heap_pop(&heap);
+		for (int step = 0; step < 5000; step++) {
+			uint32_t e = random_below(&random, COUNT), first = SCHED_NONE;
 
-			assert_true(top.key >= before);
-			before = top.key;
+			if (!places[e]) {
+				elements[e].weight = random_below(&random, spreads[i]);
+				elements[e].line = (uint16_t)ready_line(elements[e].weight);
+				places[e] = random_below(&random, 3) ? next++ : back--;
+				(places[e] > 0 ? ready_push : ready_push_back)(&ready, elements, e);
+				continue;
+			}
+			for (e = 0; e < COUNT; e++) {
+				if (places[e] && (first == SCHED_NONE || elements[e].line < elements[first].line ||
+						  (elements[e].line == elements[first].line && places[e] < places[first])))
+					first = e;
+			}
+			assert_int_equal(ready_pop(&ready, elements), first);
+			places[first] = 0;
 		}
-		assert_int_equal(heap.count, 0);
 	}
 }
 
-/* Equal keys do not happen; if they did, nothing would be moved that need not be. */
-static void heap_moves_nothing_without_need(void **state)
+/* Every line is there, none twice; more weight is never further back; within a line there is no more than a 64th between. */
+static void lines_are_weights_heaviest_first(void **state)
 {
-	static const uint32_t expected[] = { 0, 5, 4, 3, 2, 1 };
-	struct heap_entry entries[6];
-	struct heap heap = { .entries = entries };
+	uint32_t before = READY_LINES, least = 0;
 
-	for (uint32_t i = 0; i < 6; i++)
-		heap_push(&heap, 7, i);
-	for (uint32_t i = 0; i < 6; i++)
-		assert_int_equal(entries[i].element, i);
-	for (uint32_t i = 0; i < 6; i++)
-		assert_int_equal(heap_pop(&heap).element, expected[i]);
+	for (uint64_t weight = 0; weight <= INT32_MAX; weight += weight < 300 ? 1 : weight / 300) {
+		uint32_t line = ready_line((uint32_t)weight);
+
+		assert_true(line == before || line + 1 == before);
+		if (line != before)
+			least = (uint32_t)weight;
+		assert_true((weight - least) * 64 <= least);
+		before = line;
+	}
+	assert_int_equal(ready_line(0), READY_LINES - 1);
+	assert_int_equal(ready_line(127), READY_LINES - 128);
+	assert_int_equal(ready_line(128), ready_line(129));
+	assert_int_equal(ready_line(INT32_MAX), 0);
 }
 
 static void slots_find_and_count(void **state)
@@ -215,8 +231,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_elements_no_edges),
-		cmocka_unit_test(heap_keeps_order),
-		cmocka_unit_test(heap_moves_nothing_without_need),
+		cmocka_unit_test(ready_keeps_order),
+		cmocka_unit_test(lines_are_weights_heaviest_first),
 		cmocka_unit_test(critical_paths),
 		cmocka_unit_test(strange_ids_are_stale),
 		cmocka_unit_test(one_good_spawn_forgives_all),

@@ -31,7 +31,7 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SCHED = ["budget", "heap", "jobs", "next", "plan", "resources", "sched", "slots", "weigh", "workers"]
+SCHED = ["budget", "jobs", "next", "plan", "ready", "resources", "sched", "slots", "weigh", "workers"]
 FIXED = ["src/sched/check.c", "src/state/state.c"]
 MUTATED = [f"src/sched/{name}.c" for name in SCHED] + ["src/state/journal.c", "src/state/record.c"]
 SIM = [f"tests/sim/{name}.c" for name in ("main", "world", "virtual", "people", "carry", "model", "views", "graph", "twin", "tokens")]
@@ -74,8 +74,8 @@ OPERATORS = [
 ]
 # Functions that are not the scheduler or the journal: the accounts' own checker, the lines of --debug.
 EXCLUDED = re.compile(r"budget_check|describe_\w+|state_record_describe|trace_record")
-# Numbers that are handed out once, so that `<` and `<=` are the same: keys of the ready queues, turns of the budget.
-UNIQUE = re.compile(r"\bkey <|\bturn <")
+# Numbers that are handed out once, so that `<` and `<=` are the same: turns of the budget.
+UNIQUE = re.compile(r"\bturn <")
 SKIP = re.compile(r"^\s*(/?\*|//|#|assert|static |struct |typedef |\}|$)|.*\b(bug|_Static_assert)\(")
 
 
