@@ -51,6 +51,14 @@ static void on_progress(void *data, uint64_t done, uint64_t total)
 	worker_progress(fetch->job, done, total, 1, NULL);
 }
 
+static int count_file(void *data, const char *path, const struct cas_entry *entry)
+{
+	struct worker_job *job = data;
+
+	job->source_files += entry->type == CAS_FILE;
+	return 0;
+}
+
 static int fetch_element(struct fetch *fetch)
 {
 	struct worker_job *job = fetch->job;
@@ -75,6 +83,9 @@ static int fetch_element(struct fetch *fetch)
 	job->temporary = sources.temporary;
 	if (r < 0)
 		return r;
+	/* More files take longer to build: all that is known of what was never built.  Without the number nothing is lost. */
+	if (kinds_runs_commands(&context->graph->elements[job->element]) && cas_walk(context->cas, &tree, count_file, job) < 0)
+		job->source_files = 0;
 	r = state_change_sources(&job->changes, job->element, &tree);
 	return r < 0 ? r : state_change_fetched(&job->changes, job->element, STATE_FETCHED_YES);
 }

@@ -13,9 +13,10 @@
 #define HISTORY_PATH "millrace/history"
 #define HISTORY_HEAD "millrace history 1\n"
 
-enum { DURATION_MAX_MS = 1000000000 };
+enum { NUMBER_MAX = 1000000000 };
 
-static const char *const job_names[HISTORY_JOBS] = { [HISTORY_FETCH] = "fetch", [HISTORY_BUILD] = "build" };
+static const char *const kind_names[HISTORY_KINDS] = { [HISTORY_FETCH] = "fetch", [HISTORY_BUILD] = "build",
+						       [HISTORY_FILES] = "files" };
 
 /* ---- lines: "build 1234 project name\n" ---- */
 
@@ -27,23 +28,23 @@ static bool fits_a_line(const char *project, const char *name)
 	       !name[strcspn(name, "\n")];
 }
 
-void session_history_line(struct buf *out, enum session_history_job job, const char *project, const char *name,
-			  uint32_t duration_ms)
+void session_history_line(struct buf *out, enum session_history_kind kind, const char *project, const char *name,
+			  uint32_t number)
 {
-	buf_printf(out, "%s %u %s %s\n", job_names[job], duration_ms, project, name);
+	buf_printf(out, "%s %u %s %s\n", kind_names[kind], number, project, name);
 }
 
-static void learn(struct session_history *history, const char *key, size_t len, uint32_t duration_ms)
+static void learn(struct session_history *history, const char *key, size_t len, uint32_t number)
 {
 	uint32_t at = strmap_get(&history->places, key, len);
 
 	if (at != STRMAP_NONE) {
-		history->durations_ms[at] = history->durations_ms[at] / 2 + duration_ms / 2 + (duration_ms & 1);
+		history->numbers[at] = history->numbers[at] / 2 + number / 2 + (number & 1);
 		return;
 	}
-	history->durations_ms = util_grow(history->durations_ms, &history->cap, history->count + 1,
-					  sizeof(*history->durations_ms));
-	history->durations_ms[history->count] = duration_ms;
+	history->numbers = util_grow(history->numbers, &history->cap, history->count + 1,
+					  sizeof(*history->numbers));
+	history->numbers[history->count] = number;
 	strmap_put(&history->places, arena_strndup(&history->arena, key, len), len, (uint32_t)history->count++);
 }
 
@@ -55,18 +56,18 @@ static bool printable(const char *text, size_t len)
 	return true;
 }
 
-/* Reads the decimal number before the blank at *text and goes behind it; 0 is no duration. */
-static uint32_t read_duration(const char **text, const char *end)
+/* Reads the decimal number before the blank at *text and goes behind it; 0 says nothing. */
+static uint32_t read_number(const char **text, const char *end)
 {
-	uint64_t number = 0;
+	uint64_t read = 0;
 	const char *p = *text;
 
-	for (; p < end && *p >= '0' && *p <= '9' && number <= DURATION_MAX_MS; p++)
-		number = number * 10 + (uint32_t)(*p - '0');
-	if (p == end || *p != ' ' || number > DURATION_MAX_MS)
+	for (; p < end && *p >= '0' && *p <= '9' && read <= NUMBER_MAX; p++)
+		read = read * 10 + (uint32_t)(*p - '0');
+	if (p == end || *p != ' ' || read > NUMBER_MAX)
 		return 0;
 	*text = p + 1;
-	return (uint32_t)number;
+	return (uint32_t)read;
 }
 
 /* The key in the map is the line without its number: "build project name". */
@@ -74,23 +75,23 @@ static void parse_line(struct session_history *history, const char *line, const 
 {
 	char key[HISTORY_LINE_MAX];
 	const char *rest, *space;
-	uint32_t duration_ms;
+	uint32_t number;
 	size_t word;
 
 	if (end - line >= HISTORY_LINE_MAX || !printable(line, (size_t)(end - line)))
 		return;
-	for (size_t job = 0; job < HISTORY_JOBS; job++) {
-		word = strlen(job_names[job]) + 1;
-		if ((size_t)(end - line) <= word || memcmp(line, job_names[job], word - 1) != 0 || line[word - 1] != ' ')
+	for (size_t kind = 0; kind < HISTORY_KINDS; kind++) {
+		word = strlen(kind_names[kind]) + 1;
+		if ((size_t)(end - line) <= word || memcmp(line, kind_names[kind], word - 1) != 0 || line[word - 1] != ' ')
 			continue;
 		rest = line + word;
-		duration_ms = read_duration(&rest, end);
+		number = read_number(&rest, end);
 		space = memchr(rest, ' ', (size_t)(end - rest));
-		if (!duration_ms || !space || space == rest || space + 1 == end)
+		if (!number || !space || space == rest || space + 1 == end)
 			return;
 		memcpy(key, line, word);
 		memcpy(key + word, rest, (size_t)(end - rest));
-		learn(history, key, word + (size_t)(end - rest), duration_ms);
+		learn(history, key, word + (size_t)(end - rest), number);
 		return;
 	}
 }
@@ -109,7 +110,7 @@ void session_history_parse(struct session_history *history, const char *text, si
 
 /* ---- asking ---- */
 
-uint32_t session_history_get(const struct session_history *history, enum session_history_job job, const char *project,
+uint32_t session_history_get(const struct session_history *history, enum session_history_kind kind, const char *project,
 			     const char *name)
 {
 	_cleanup_buf_ struct buf key = BUF_INIT;
@@ -117,9 +118,9 @@ uint32_t session_history_get(const struct session_history *history, enum session
 
 	if (!history->count)
 		return 0;
-	buf_printf(&key, "%s %s %s", job_names[job], project, name);
+	buf_printf(&key, "%s %s %s", kind_names[kind], project, name);
 	at = strmap_get(&history->places, key.data, key.len);
-	return at == STRMAP_NONE ? 0 : history->durations_ms[at];
+	return at == STRMAP_NONE ? 0 : history->numbers[at];
 }
 
 static int by_number(const void *a, const void *b)
@@ -129,23 +130,45 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool is_of(const struct strmap_slot *slot, enum session_history_job job)
+static bool is_of(const struct strmap_slot *slot, enum session_history_kind kind)
 {
-	return slot->key && str_starts(slot->key, job_names[job]);
+	return slot->key && str_starts(slot->key, kind_names[kind]);
 }
 
-uint32_t session_history_median(const struct session_history *history, enum session_history_job job)
+uint32_t session_history_median(const struct session_history *history, enum session_history_kind kind)
 {
 	uint32_t *sorted = xcalloc(history->count + 1, sizeof(*sorted)), count = 0, median;
 
 	for (uint32_t i = 0; i < history->places.cap; i++)
-		if (is_of(&history->places.slots[i], job))
-			sorted[count++] = history->durations_ms[history->places.slots[i].value];
+		if (is_of(&history->places.slots[i], kind))
+			sorted[count++] = history->numbers[history->places.slots[i].value];
 	if (count)
 		qsort(sorted, count, sizeof(*sorted), by_number);
 	median = count ? sorted[count / 2] : 0;
 	free(sorted);
 	return median;
+}
+
+uint64_t session_history_us_a_file(const struct session_history *history)
+{
+	_cleanup_buf_ struct buf key = BUF_INIT;
+	uint64_t files = 0, build_ms = 0;
+
+	for (uint32_t i = 0; i < history->places.cap; i++) {
+		const struct strmap_slot *slot = &history->places.slots[i];
+		uint32_t build;
+
+		if (!is_of(slot, HISTORY_FILES))
+			continue;
+		buf_clear(&key);
+		buf_printf(&key, "%s%s", kind_names[HISTORY_BUILD], slot->key + strlen(kind_names[HISTORY_FILES]));
+		build = strmap_get(&history->places, key.data, key.len);
+		if (build == STRMAP_NONE)
+			continue;
+		files += history->numbers[slot->value];
+		build_ms += history->numbers[build];
+	}
+	return files ? MAX(build_ms * 1000 / files, 1u) : 0;
 }
 
 /* ---- the file ---- */
@@ -159,10 +182,10 @@ static void rewrite(const struct session_history *history, int cachedir_fd)
 	for (uint32_t i = 0; i < history->places.cap; i++) {
 		const struct strmap_slot *slot = &history->places.slots[i];
 
-		for (size_t job = 0; job < HISTORY_JOBS; job++)
-			if (is_of(slot, job))
-				buf_printf(&text, "%s %u%s\n", job_names[job], history->durations_ms[slot->value],
-					   slot->key + strlen(job_names[job]));
+		for (size_t kind = 0; kind < HISTORY_KINDS; kind++)
+			if (is_of(slot, kind))
+				buf_printf(&text, "%s %u%s\n", kind_names[kind], history->numbers[slot->value],
+					   slot->key + strlen(kind_names[kind]));
 	}
 	if (text.len <= HISTORY_FILE_MAX / 2) /* that many elements: begin anew */
 		(void)fs_write_file(cachedir_fd, HISTORY_PATH, text.data, text.len, 0644);
@@ -189,15 +212,14 @@ void session_history_open(struct session_history *history, int cachedir_fd)
 		(void)fs_write_all(history->fd, "\n", 1);
 }
 
-void session_history_add(struct session_history *history, enum session_history_job job, const char *project,
-			 const char *name, int64_t elapsed_us)
+void session_history_add(struct session_history *history, enum session_history_kind kind, const char *project,
+			 const char *name, int64_t number)
 {
-	uint32_t duration_ms = (uint32_t)MAX(MIN(elapsed_us / 1000, (int64_t)DURATION_MAX_MS), 1);
 	_cleanup_buf_ struct buf line = BUF_INIT;
 
 	if (history->fd < 0 || !fits_a_line(project, name))
 		return;
-	session_history_line(&line, job, project, name, duration_ms);
+	session_history_line(&line, kind, project, name, (uint32_t)MAX(MIN(number, (int64_t)NUMBER_MAX), 1));
 	/* One write: lines of sessions that run side by side do not mix.  A full disk is not this file's affair. */
 	if (write(history->fd, line.data, line.len) < 0)
 		history->fd = close_fd(history->fd);
@@ -208,6 +230,6 @@ void session_history_release(struct session_history *history)
 	close_fd(history->fd);
 	strmap_release(&history->places);
 	arena_release(&history->arena);
-	free(history->durations_ms);
+	free(history->numbers);
 	*history = (struct session_history){ .fd = -1 };
 }

@@ -170,11 +170,15 @@ static bool on_tokens(void *data, const struct driver_job *job UNUSED, struct dr
 	return found->tokens > 0;
 }
 
+/* Now that the sources are there it can be guessed how long the build takes: before the element comes to that queue. */
 static uint32_t on_result(void *data, const struct driver_job *job, const struct wire_result *result)
 {
-	(void)data;
-	(void)job;
-	(void)result;
+	struct run *run = data;
+	struct session_plan *plan = run->pipeline->plan;
+
+	if (result->outcome == WIRE_DONE && result->source_files)
+		sched_set_weight(driver_sched(run->driver), job->element,
+				 session_plan_fetched(plan, run->session, job->element, result->source_files));
 	return 0;
 }
 
@@ -290,12 +294,12 @@ static void note_last_build(struct run *run, uint32_t element)
 static void remember(struct run *run, const struct driver_job *job)
 {
 	const struct graph_element *e = &run->session->graph.elements[job->element];
-	enum session_history_job kind = job->queue == SCHED_FETCH ? HISTORY_FETCH : HISTORY_BUILD;
+	enum session_history_kind kind = job->queue == SCHED_FETCH ? HISTORY_FETCH : HISTORY_BUILD;
 
 	if (job->queue != SCHED_FETCH && (job->queue != SCHED_BUILD || !kinds_runs_commands(e)))
 		return;
 	session_history_add(&run->pipeline->plan->history, kind, run->session->graph.projects[e->project].name, e->full_name,
-			    driver_elapsed_us(run->driver) - job->started_us);
+			    (driver_elapsed_us(run->driver) - job->started_us) / 1000);
 }
 
 static void on_ended(void *data, const struct driver_job *job, enum driver_end end, const struct wire_result *result,

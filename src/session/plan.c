@@ -2,7 +2,6 @@
 #include "session/plan.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 #include "kinds/kinds.h"
 
@@ -29,54 +28,33 @@ static void make_edges(struct session_plan *plan, const struct graph *graph, uns
 	*ret_deps = deps;
 }
 
-struct ranked {
-	uint32_t weight, position, id;
-};
-
-static int by_weight(const void *a, const void *b)
-{
-	const struct ranked *x = a, *y = b;
-
-	if (x->weight != y->weight)
-		return x->weight < y->weight ? -1 : 1;
-	return x->position > y->position ? -1 : 1; /* no two are equal */
-}
-
-/* Where weights are equal the pipeline's order decides, not the chance of who was ready first: a build with one builder
- * goes the same way every time, and the way people know. */
-static void break_ties(struct session_plan *plan, const struct session_ids *elements)
-{
-	struct ranked *ranked = xcalloc(elements->count, sizeof(*ranked));
-
-	for (uint32_t i = 0; i < elements->count; i++)
-		ranked[i] = (struct ranked){ plan->weights[elements->ids[i]], i, elements->ids[i] };
-	if (elements->count)
-		qsort(ranked, elements->count, sizeof(*ranked), by_weight);
-	for (uint32_t i = 0; i < elements->count; i++)
-		plan->weights[ranked[i].id] = i + 1;
-	free(ranked);
-}
-
+/* What is not known takes as long as the files of its sources let expect, or else as long as most do; if nothing is known, all take the
+ * same, and only the number of steps counts. */
 struct guess {
 	uint32_t build_ms, fetch_ms;
 };
 
-/* What is not known takes as long as most do; if nothing is known, all take the same, and only the number of steps counts. */
+enum { COMMANDS_MS = 1000, COPYING_MS = 1, US_A_FILE = 50000, GUESS_MAX_MS = 100000000 };
+
 static struct guess make_guess(const struct session_history *history)
 {
-	enum { COMMANDS_MS = 1000 };
 	uint32_t median_ms = session_history_median(history, HISTORY_BUILD);
 
 	return (struct guess){ median_ms ? median_ms : COMMANDS_MS, session_history_median(history, HISTORY_FETCH) };
 }
 
+/* configure and the like, and the files. */
+static uint32_t by_files_ms(const struct session_plan *plan, uint64_t files)
+{
+	return (uint32_t)MIN(COMMANDS_MS + MIN(files, UINT32_MAX) * plan->us_a_file / 1000, (uint64_t)GUESS_MAX_MS);
+}
+
 static uint32_t duration_ms(const struct session_plan *plan, const struct session *session, uint32_t id,
 			    const struct guess *guess)
 {
-	enum { COPYING_MS = 1 };
 	const struct graph_element *e = &session->graph.elements[id];
 	const char *project = session->graph.projects[e->project].name;
-	uint32_t sum_ms = 0, known_ms;
+	uint32_t sum_ms = 0, known_ms, files;
 
 	if (plan->needs[id] & SCHED_BIT(SCHED_FETCH)) {
 		known_ms = session_history_get(&plan->history, HISTORY_FETCH, project, e->full_name);
@@ -87,6 +65,9 @@ static uint32_t duration_ms(const struct session_plan *plan, const struct sessio
 	if (!kinds_runs_commands(e))
 		return sum_ms + COPYING_MS;
 	known_ms = session_history_get(&plan->history, HISTORY_BUILD, project, e->full_name);
+	files = session_history_get(&plan->history, HISTORY_FILES, project, e->full_name);
+	if (!known_ms && files)
+		known_ms = by_files_ms(plan, files);
 	return sum_ms + (known_ms ? known_ms : guess->build_ms);
 }
 
@@ -101,17 +82,37 @@ static bool needs_anything(const struct session_plan *plan)
 /* What unblocks most goes first: the longest way to the end, by what earlier runs took. */
 static void weigh(struct session_plan *plan, const struct session *session)
 {
-	uint32_t *durations;
 	struct guess guess;
 
 	if (!needs_anything(plan))
 		return;
 	session_history_open(&plan->history, cas_cachedir_fd(session->cas));
 	guess = make_guess(&plan->history);
-	durations = ARENA_ARRAY(&plan->arena, uint32_t, plan->graph.count + 1u);
+	plan->us_a_file = session_history_us_a_file(&plan->history);
+	if (!plan->us_a_file)
+		plan->us_a_file = US_A_FILE;
+	plan->durations_ms = ARENA_ARRAY(&plan->arena, uint32_t, plan->graph.count + 1u);
 	for (uint32_t i = 0; i < plan->graph.count; i++)
-		durations[i] = duration_ms(plan, session, i, &guess);
-	sched_weigh(&plan->graph, durations, plan->weights);
+		plan->durations_ms[i] = duration_ms(plan, session, i, &guess);
+	sched_weigh(&plan->graph, plan->durations_ms, plan->weights);
+}
+
+/* What it uses is not weighed anew: that is built already, or will have been told by its own files. */
+uint32_t session_plan_fetched(struct session_plan *plan, const struct session *session, uint32_t id, uint64_t files)
+{
+	const struct graph_element *e = &session->graph.elements[id];
+	const char *project = session->graph.projects[e->project].name;
+	uint32_t tail;
+
+	session_history_add(&plan->history, HISTORY_FILES, project, e->full_name, (int64_t)MIN(files, UINT32_MAX));
+	if (!plan->durations_ms)
+		return 0;
+	if (!session_history_get(&plan->history, HISTORY_BUILD, project, e->full_name)) {
+		tail = plan->weights[id] - MIN(plan->weights[id], plan->durations_ms[id]);
+		plan->durations_ms[id] = by_files_ms(plan, files);
+		plan->weights[id] = (uint32_t)MIN((uint64_t)tail + plan->durations_ms[id], (uint64_t)INT32_MAX);
+	}
+	return plan->weights[id];
 }
 
 void session_plan_init(struct session_plan *plan, const struct session *session)
@@ -163,11 +164,11 @@ void session_plan_build(struct session_plan *plan, const struct session *session
 				plan->flags[target->deps[d].element] |= SCHED_REQUIRED;
 	}
 	weigh(plan, session);
-	break_ties(plan, elements);
 }
 
 void session_plan_fetch(struct session_plan *plan, const struct session *session, const struct session_ids *elements)
 {
+	session_history_open(&plan->history, cas_cachedir_fd(session->cas));
 	for (uint32_t i = 0; i < elements->count; i++) {
 		uint32_t id = elements->ids[i];
 

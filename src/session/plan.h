@@ -14,8 +14,9 @@ struct session_plan {
 	struct arena arena;
 	struct sched_graph graph;
 	uint8_t *needs, *flags; /* the scheduler reads them through graph; changeable until sched_new */
-	uint32_t *weights;
-	struct session_history history; /* open for `build`, if there is something to build */
+	uint32_t *weights, *durations_ms; /* durations_ms: NULL unless there is something to build */
+	uint64_t us_a_file;               /* a guess of how long builds take */
+	struct session_history history;   /* open if there is something to build or fetch */
 };
 
 /* Edges of the whole graph; every element outside the plan, needing nothing. */
@@ -25,6 +26,9 @@ void session_plan_build(struct session_plan *plan, const struct session *session
 			enum session_deps deps);
 /* `source fetch`: every one of these whose sources are not at hand. */
 void session_plan_fetch(struct session_plan *plan, const struct session *session, const struct session_ids *elements);
+/* The sources of an element have been fetched and are of so many files.  Returns what it weighs now;
+ * 0 if the session builds nothing. */
+uint32_t session_plan_fetched(struct session_plan *plan, const struct session *session, uint32_t element, uint64_t files);
 void session_plan_release(struct session_plan *plan);
 
 #endif

@@ -39,6 +39,25 @@ static void lines_are_learnt(void **state)
 	session_history_release(&h);
 }
 
+static void files_tell_of_builds(void **state)
+{
+	struct session_history h;
+
+	parse(&h, "build 1000 p a.bst\nfiles 10 p a.bst\nfiles 30 p b.bst\n");
+	assert_int_equal(session_history_get(&h, HISTORY_FILES, "p", "b.bst"), 30);
+	assert_int_equal(session_history_us_a_file(&h), 100000);
+	session_history_release(&h);
+	parse(&h, "build 1000 p a.bst\nfiles 10 p a.bst\nfiles 40 p b.bst\nbuild 500 p b.bst\nbuild 9 p c.bst\n");
+	assert_int_equal(session_history_us_a_file(&h), 30000);
+	session_history_release(&h);
+	parse(&h, "build 1 p a.bst\nfiles 1000000 p a.bst\n"); /* not nothing */
+	assert_int_equal(session_history_us_a_file(&h), 1);
+	session_history_release(&h);
+	parse(&h, "build 1000 p a.bst\nfiles 30 p b.bst\nfetch 3 p b.bst\n");
+	assert_int_equal(session_history_us_a_file(&h), 0);
+	session_history_release(&h);
+}
+
 static void nonsense_is_passed_over(void **state)
 {
 	static const char *const lines[] = {
@@ -90,8 +109,8 @@ static void a_file_is_appended_to(void **state)
 	session_history_release(&h);
 	assert_int_equal(fs_mkdir_p(dir, "millrace", 0755), 0);
 	session_history_open(&h, dir);
-	session_history_add(&h, HISTORY_BUILD, "p", "a.bst", 2000000);
-	session_history_add(&h, HISTORY_BUILD, "p", "short.bst", 3);
+	session_history_add(&h, HISTORY_BUILD, "p", "a.bst", 2000);
+	session_history_add(&h, HISTORY_BUILD, "p", "short.bst", 0);
 	session_history_add(&h, HISTORY_BUILD, "p", "two\nlines", 3000);
 	session_history_add(&h, HISTORY_BUILD, "p q", "c", 3000);
 	session_history_release(&h);
@@ -102,7 +121,7 @@ static void a_file_is_appended_to(void **state)
 	assert_int_equal(h.count, 2);
 	assert_int_equal(session_history_get(&h, HISTORY_BUILD, "p", "a.bst"), 2000);
 	assert_int_equal(session_history_get(&h, HISTORY_BUILD, "p", "short.bst"), 1);
-	session_history_add(&h, HISTORY_FETCH, "p", "a.bst", 5000000);
+	session_history_add(&h, HISTORY_FETCH, "p", "a.bst", 5000);
 	session_history_release(&h);
 	session_history_open(&h, dir);
 	assert_int_equal(session_history_get(&h, HISTORY_FETCH, "p", "a.bst"), 5000);
@@ -146,6 +165,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_learnt),
+		cmocka_unit_test(files_tell_of_builds),
 		cmocka_unit_test(nonsense_is_passed_over),
 		cmocka_unit_test(a_file_is_appended_to),
 		cmocka_unit_test(it_does_not_grow_for_ever),

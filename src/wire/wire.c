@@ -39,7 +39,7 @@ _Static_assert(offsetof(struct wire_result, log) == offsetof(struct wire_result,
 /* No padding inside fixed parts: it would carry bytes of whatever lay there before. */
 _Static_assert(sizeof(struct wire_dispatch) == 48 && sizeof(struct wire_ready) == 16, "");
 _Static_assert(offsetof(struct wire_message, action) == 32 && offsetof(struct wire_progress, text) == 32, "");
-_Static_assert(offsetof(struct wire_result, domain) == 72, "");
+_Static_assert(offsetof(struct wire_result, domain) == 80, "");
 
 struct wire_head {
 	uint16_t type, strings;

@@ -119,6 +119,7 @@ struct wire_result {
 	int64_t started_us, ended_us;      /* on util_now_us's clock */
 	int64_t user_us, system_us;        /* processor time of children the job waited for; 0 if not measured */
 	int64_t command_us, budget_us;     /* of that wall time: inside sandboxed commands, waiting for the budget's tokens */
+	uint64_t source_files;             /* in the tree that a fetch brought; 0 if they were not counted */
 	const char *domain, *reason;       /* as in struct diag; NULL unless it failed */
 	const char *where, *text, *detail; /* as in struct diag: provenance, message, detail */
 	const char *log;                   /* absolute path of the job's log, or NULL */

@@ -234,7 +234,7 @@ static void send_result(struct worker *worker, struct worker_job *job, int r, in
 		.type = WIRE_RESULT,
 		.result = { .job = job->id, .outcome = outcome_of(job, r), .applied = (uint64_t)applied, .log = job->log,
 			    .started_us = started_us, .ended_us = util_now_us(), .command_us = MAX(job->command_us, 0),
-			    .budget_us = MAX(job->budget_us, 0) },
+			    .budget_us = MAX(job->budget_us, 0), .source_files = job->source_files },
 	};
 	struct wire_result *result = &any.result;
 

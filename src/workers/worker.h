@@ -49,6 +49,7 @@ struct worker_job {
 	const char *log;              /* absolute path of its log, in the arena, or NULL */
 	int64_t command_us;           /* wall time inside sandboxed commands */
 	int64_t budget_us;            /* wall time waiting for the budget's tokens */
+	uint64_t source_files;        /* see struct wire_result */
 	/* private */
 	struct worker *worker;
 	bool cancelled;

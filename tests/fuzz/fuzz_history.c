@@ -12,10 +12,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	session_history_parse(&history, (const char *)data, size);
 	for (uint32_t i = 0; i < history.count; i++)
-		if (history.durations_ms[i] == 0)
+		if (history.numbers[i] == 0)
 			abort();
 	if ((history.count == 0) != (session_history_median(&history, HISTORY_BUILD) == 0 &&
-				     session_history_median(&history, HISTORY_FETCH) == 0))
+				     session_history_median(&history, HISTORY_FETCH) == 0 &&
+				     session_history_median(&history, HISTORY_FILES) == 0))
+		abort();
+	if (session_history_us_a_file(&history) > 0 && session_history_median(&history, HISTORY_FILES) == 0)
 		abort();
 	session_history_release(&history);
 	return 0;
