@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""trees.py BUILD_DIR --project DIR [--element NAME] [--bst PATH] [--rounds N] [--sources DIR] [--write FILE]
+"""trees.py BUILD_DIR --project DIR [--element NAME] [--bst PATH] [--rounds N] [--sources DIR] [--settle SECONDS]
+         [--write FILE]
 
 One large tree in and out: first build of an element that brings it (default base/debian.bst, of an archive that is fetched before the
 measuring begins), checkout of its artifact, and a build with nothing to do, by Millrace and by bst 2.8.1
-in turn, each first as often as the other, with caches of their own; and a bare copy of the checkout (cp -r), which
-is what no checkout can be below.
+in turn, each first as often as the other, with caches of their own; and a bare copy of the checkout (cp -r), for
+comparison.
 
-Nothing is deleted before the end, because ext4 looks at each inode that was deleted within a minute or more before it makes a file beside
-it (imports.py); and before each run everything is synced and 1.5 GB of memory are touched and given back: on a virtual machine that
+Nothing is deleted before the end, because ext4 looks at each inode that was deleted within the last five minutes before it makes a file
+beside it (imports.py); since bst's builds themselves delete what they had staged, all builds come first, and the checkouts
+after a pause of that length.  And before each run everything is synced and 1.5 GB of memory are touched and given back: on a virtual machine that
 returns freed memory to its host, the first use of a page costs more than copying it.
 """
 import argparse
@@ -15,6 +17,7 @@ import os
 import statistics
 import subprocess
 import tempfile
+import time
 
 import common
 
@@ -66,11 +69,14 @@ def spread(values):
 
 def measure(tools, top, args):
     floor = []
-    for i in range(args.rounds):
-        order = tools if i % 2 == 0 else tools[::-1]
+    orders = [tools if i % 2 == 0 else tools[::-1] for i in range(args.rounds)]
+    for order in orders:
         for tool in order:
             tool.new_cache()
             tool.measured("first build", "build", args.element)
+    os.sync()
+    time.sleep(args.settle)
+    for i, order in enumerate(orders):
         for tool in order:
             tool.measured("checkout", "artifact", "checkout", "--directory", f"{top}/out-{tool.name}-{i}", args.element)
         floor.append(cp(f"{top}/out-{tools[0].name}-{i}", f"{top}/copy-{i}"))
@@ -98,6 +104,7 @@ def main():
     parser.add_argument("--bst")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--sources", help="directory of fetched sources, used by both; default: they are fetched")
+    parser.add_argument("--settle", type=float, default=330, help="seconds between builds and checkouts")
     parser.add_argument("--write", help="file below docs/results")
     args = parser.parse_args()
     bst = common.find_bst(args.bst)
