@@ -11,10 +11,8 @@
 /* Below 128 the weight itself, above that its exponent and the six bits behind the first; turned round. */
 uint32_t ready_line(uint32_t weight)
 {
-	uint32_t shift = 0;
+	uint32_t shift = 31 - EXACT_BITS - (uint32_t)__builtin_clz(weight | 1u << EXACT_BITS);
 
-	if (weight >> (EXACT_BITS + 1))
-		shift = 31 - EXACT_BITS - (uint32_t)__builtin_clz(weight);
 	return READY_LINES - 1 - ((shift << EXACT_BITS) + (weight >> shift));
 }
 
