@@ -130,6 +130,13 @@ struct sched_graph {
  * a cycle get 0.  O(elements + edges). */
 void sched_weigh(const struct sched_graph *graph, const uint32_t *durations, uint32_t *ret_weights);
 
+/* `element` lasts `duration`, which is not what it was thought to when durations and weights were made: sets both, and raises the
+ * weights of what it uses, as far as its chain is now the longest behind them.  (What falls stays where it was: nobody
+ * remembers the second longest.)  changed is told each new weight, e.g. for sched_set_weight.  At most some
+ * 100,000 edges are walked. */
+void sched_weigh_again(const struct sched_graph *graph, uint32_t *durations, uint32_t *weights, uint32_t element,
+		       uint32_t duration, void (*changed)(void *data, uint32_t element, uint32_t weight), void *data);
+
 struct sched *sched_new(const struct sched_config *config, const struct sched_graph *graph);
 void sched_free(struct sched *sched);
 

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -154,6 +155,56 @@ static void critical_paths(void **state)
 }
 
 /* Ids that nobody was given, whatever slot they name. */
+static void count_change(void *data, uint32_t element, uint32_t weight)
+{
+	uint32_t *told = data;
+
+	told[element] = weight;
+}
+
+/* Durations that grow, one after the other, come to what all of them would have weighed from the beginning. */
+static void weighed_again_is_weighed_anew(void **state)
+{
+	enum { COUNT = 60 };
+	uint32_t build_start[COUNT + 1], build_deps[COUNT * 2], run_start[COUNT + 1], run_deps[COUNT], durations[COUNT],
+		weights[COUNT], anew[COUNT], told[COUNT];
+	uint64_t random = 11;
+
+	for (int round = 0; round < 50; round++) {
+		struct sched_graph graph = { .count = COUNT, .build_start = build_start, .build_deps = build_deps,
+					     .run_start = run_start, .run_deps = run_deps };
+		uint32_t b = 0, r = 0;
+
+		for (uint32_t e = 0; e < COUNT; e++) {
+			build_start[e] = b;
+			run_start[e] = r;
+			if (e > 1) {
+				build_deps[b++] = random_below(&random, e / 2);
+				build_deps[b++] = e / 2 + random_below(&random, e - e / 2);
+			}
+			if (e > 0 && random_below(&random, 2))
+				run_deps[r++] = random_below(&random, e);
+			durations[e] = random_below(&random, 100);
+		}
+		build_start[COUNT] = b;
+		run_start[COUNT] = r;
+		sched_weigh(&graph, durations, weights);
+		memcpy(told, weights, sizeof(told));
+		for (int step = 0; step < 40; step++) {
+			uint32_t e = random_below(&random, COUNT);
+
+			sched_weigh_again(&graph, durations, weights, e, durations[e] + random_below(&random, 200), count_change, told);
+			sched_weigh(&graph, durations, anew);
+			assert_memory_equal(weights, anew, sizeof(anew));
+			assert_memory_equal(weights, told, sizeof(told));
+		}
+		sched_weigh_again(&graph, durations, weights, COUNT - 1, UINT32_MAX, count_change, told);
+		assert_int_equal(weights[COUNT - 1], INT32_MAX); /* cut, as all that it uses */
+		assert_int_equal(weights[build_deps[build_start[COUNT - 1]]], INT32_MAX);
+		assert_memory_equal(weights, told, sizeof(told));
+	}
+}
+
 static void strange_ids_are_stale(void **state)
 {
 	uint8_t needs[1] = { SCHED_BIT(SCHED_BUILD) };
@@ -234,6 +285,7 @@ int main(void)
 		cmocka_unit_test(ready_keeps_order),
 		cmocka_unit_test(lines_are_weights_heaviest_first),
 		cmocka_unit_test(critical_paths),
+		cmocka_unit_test(weighed_again_is_weighed_anew),
 		cmocka_unit_test(strange_ids_are_stale),
 		cmocka_unit_test(one_good_spawn_forgives_all),
 		cmocka_unit_test(what_is_built_is_never_held),

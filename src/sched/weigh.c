@@ -54,3 +54,52 @@ void sched_weigh(const struct sched_graph *graph, const uint32_t *durations, uin
 	free(w.tails);
 	free(w.stack);
 }
+
+/* ---- one that turned out to last longer ---- */
+
+#define STEPS_MAX 100000 /* edges that one change may travel: some ms; weights are advice */
+
+struct again {
+	const uint32_t *durations;
+	uint32_t *weights, *stack;
+	size_t depth, cap, steps;
+	void (*changed)(void *data, uint32_t element, uint32_t weight);
+	void *data;
+};
+
+static void set(struct again *a, uint32_t e, uint64_t weight)
+{
+	a->weights[e] = (uint32_t)MIN(weight, (uint64_t)INT32_MAX);
+	a->changed(a->data, e, a->weights[e]);
+	a->stack = util_grow(a->stack, &a->cap, a->depth + 1, sizeof(*a->stack));
+	a->stack[a->depth++] = e;
+}
+
+/* Everything in the row has at least `chain` behind it. */
+static void raise_row(struct again *a, const uint32_t *start, const uint32_t *deps, uint32_t e, uint32_t chain)
+{
+	for (uint32_t i = start ? start[e] : 0; start && i < start[e + 1]; i++) {
+		uint64_t weight = (uint64_t)a->durations[deps[i]] + chain;
+
+		a->steps++;
+		if (a->weights[deps[i]] < MIN(weight, (uint64_t)INT32_MAX))
+			set(a, deps[i], weight);
+	}
+}
+
+void sched_weigh_again(const struct sched_graph *graph, uint32_t *durations, uint32_t *weights, uint32_t element,
+		       uint32_t duration, void (*changed)(void *data, uint32_t element, uint32_t weight), void *data)
+{
+	struct again a = { .durations = durations, .weights = weights, .changed = changed, .data = data };
+	uint32_t tail = weights[element] - MIN(weights[element], durations[element]);
+
+	durations[element] = duration;
+	set(&a, element, (uint64_t)tail + duration);
+	while (a.depth && a.steps < STEPS_MAX) {
+		uint32_t e = a.stack[--a.depth];
+
+		raise_row(&a, graph->build_start, graph->build_deps, e, weights[e]);
+		raise_row(&a, graph->run_start, graph->run_deps, e, weights[e] - MIN(weights[e], durations[e]));
+	}
+	free(a.stack);
+}

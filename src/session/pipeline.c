@@ -174,11 +174,9 @@ static bool on_tokens(void *data, const struct driver_job *job UNUSED, struct dr
 static uint32_t on_result(void *data, const struct driver_job *job, const struct wire_result *result)
 {
 	struct run *run = data;
-	struct session_plan *plan = run->pipeline->plan;
 
 	if (result->outcome == WIRE_DONE && result->source_files)
-		sched_set_weight(driver_sched(run->driver), job->element,
-				 session_plan_fetched(plan, run->session, job->element, result->source_files));
+		session_plan_fetched(run->pipeline->plan, run->session, driver_sched(run->driver), job->element, result->source_files);
 	return 0;
 }
 

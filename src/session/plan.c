@@ -97,22 +97,19 @@ static void weigh(struct session_plan *plan, const struct session *session)
 	sched_weigh(&plan->graph, plan->durations_ms, plan->weights);
 }
 
-/* What it uses is not weighed anew: that is built already, or will have been told by its own files. */
-uint32_t session_plan_fetched(struct session_plan *plan, const struct session *session, uint32_t id, uint64_t files)
+static void on_weight(void *data, uint32_t element, uint32_t weight)
+{
+	sched_set_weight(data, element, weight);
+}
+
+void session_plan_fetched(struct session_plan *plan, const struct session *session, struct sched *sched, uint32_t id, uint64_t files)
 {
 	const struct graph_element *e = &session->graph.elements[id];
 	const char *project = session->graph.projects[e->project].name;
-	uint32_t tail;
 
 	session_history_add(&plan->history, HISTORY_FILES, project, e->full_name, (int64_t)MIN(files, UINT32_MAX));
-	if (!plan->durations_ms)
-		return 0;
-	if (!session_history_get(&plan->history, HISTORY_BUILD, project, e->full_name)) {
-		tail = plan->weights[id] - MIN(plan->weights[id], plan->durations_ms[id]);
-		plan->durations_ms[id] = by_files_ms(plan, files);
-		plan->weights[id] = (uint32_t)MIN((uint64_t)tail + plan->durations_ms[id], (uint64_t)INT32_MAX);
-	}
-	return plan->weights[id];
+	if (plan->durations_ms && !session_history_get(&plan->history, HISTORY_BUILD, project, e->full_name))
+		sched_weigh_again(&plan->graph, plan->durations_ms, plan->weights, id, by_files_ms(plan, files), on_weight, sched);
 }
 
 void session_plan_init(struct session_plan *plan, const struct session *session)

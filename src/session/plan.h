@@ -26,9 +26,10 @@ void session_plan_build(struct session_plan *plan, const struct session *session
 			enum session_deps deps);
 /* `source fetch`: every one of these whose sources are not at hand. */
 void session_plan_fetch(struct session_plan *plan, const struct session *session, const struct session_ids *elements);
-/* The sources of an element have been fetched and are of so many files.  Returns what it weighs now;
- * 0 if the session builds nothing. */
-uint32_t session_plan_fetched(struct session_plan *plan, const struct session *session, uint32_t element, uint64_t files);
+/* The sources of an element have been fetched and are of so many files: it is remembered, and the scheduler is told what that
+ * means for weights. */
+void session_plan_fetched(struct session_plan *plan, const struct session *session, struct sched *sched, uint32_t element,
+			  uint64_t files);
 void session_plan_release(struct session_plan *plan);
 
 #endif
