@@ -172,7 +172,7 @@ static const char *check_elements(const struct sched *s)
 			wrong = "a queue's total is not the sum of its parts";
 		if (counts->failed != tally.failed[queue])
 			wrong = "failed elements of a queue: miscounted";
-		if (s->fresh[queue].count + s->again[queue].count != tally.ready[queue])
+		if (ready_count(s, queue) != tally.ready[queue])
 			wrong = "ready elements and their lines differ";
 	}
 	if (wrong)

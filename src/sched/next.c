@@ -31,7 +31,7 @@ static bool mode_allows(const struct sched *s, enum sched_queue queue)
 /* Has it a job that may start, workers apart? */
 static bool startable(const struct sched *s, enum sched_queue queue)
 {
-	bool any = queue == SCHED_EXPIRE ? s->expiry_wanted : s->fresh[queue].count + s->again[queue].count > 0;
+	bool any = queue == SCHED_EXPIRE ? s->expiry_wanted : ready_count(s, queue) > 0;
 
 	return any && mode_allows(s, queue) && resources_fit(s, queue);
 }

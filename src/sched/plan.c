@@ -67,7 +67,7 @@ static void enqueue(struct sched *s, uint32_t e, bool again)
 
 	set_state(s, el, SCHED_READY);
 	el->flags = (uint16_t)(again ? el->flags | AGAIN : el->flags & ~AGAIN);
-	ready_push(again ? &s->again[el->stage] : &s->fresh[el->stage], s->elements, e);
+	ready_push(ready_of(s, el), s->elements, e);
 }
 
 /* Its failures from queue q on are struck: it gets another go there. */
@@ -217,7 +217,7 @@ static int untake(struct sched *s, uint32_t e, const struct element_arg *arg)
 	struct element *el = &s->elements[e];
 
 	set_state(s, el, SCHED_READY);
-	ready_push_back(el->flags & AGAIN ? &s->again[el->stage] : &s->fresh[el->stage], s->elements, e);
+	ready_push_back(ready_of(s, el), s->elements, e);
 	return SCHED_OK;
 }
 

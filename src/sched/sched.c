@@ -298,7 +298,7 @@ void sched_counts(const struct sched *s, enum sched_queue queue, struct sched_co
 {
 	assert(queue < SCHED_QUEUES);
 	*ret_counts = s->counts[queue];
-	ret_counts->waiting = queue == SCHED_EXPIRE ? s->expiry_wanted : s->fresh[queue].count + s->again[queue].count;
+	ret_counts->waiting = queue == SCHED_EXPIRE ? s->expiry_wanted : ready_count(s, queue);
 }
 
 void sched_totals(const struct sched *s, struct sched_totals *ret_totals)

@@ -176,6 +176,16 @@ void ready_push(struct ready *ready, struct element *elements, uint32_t e);     
 void ready_push_back(struct ready *ready, struct element *elements, uint32_t e); /* to the front of the line it was in */
 uint32_t ready_pop(struct ready *ready, const struct element *elements);         /* not empty */
 
+/* Where an element that is READY at its stage stands, and how many do at one. */
+static inline struct ready *ready_of(struct sched *s, const struct element *el)
+{
+	return el->flags & AGAIN ? &s->again[el->stage] : &s->fresh[el->stage];
+}
+static inline uint32_t ready_count(const struct sched *s, enum sched_queue queue)
+{
+	return s->fresh[queue].count + s->again[queue].count;
+}
+
 /* slots.c */
 void slots_add(struct slots *slots, uint32_t slot);
 void slots_remove(struct slots *slots, uint32_t slot);

@@ -65,10 +65,10 @@ static uint32_t duration_ms(const struct session_plan *plan, const struct sessio
 	if (!kinds_runs_commands(e))
 		return sum_ms + COPYING_MS;
 	known_ms = session_history_get(&plan->history, HISTORY_BUILD, project, e->full_name);
+	if (known_ms)
+		return sum_ms + known_ms;
 	files = session_history_get(&plan->history, HISTORY_FILES, project, e->full_name);
-	if (!known_ms && files)
-		known_ms = by_files_ms(plan, files);
-	return sum_ms + (known_ms ? known_ms : guess->build_ms);
+	return sum_ms + (files ? by_files_ms(plan, files) : guess->build_ms);
 }
 
 static bool needs_anything(const struct session_plan *plan)
