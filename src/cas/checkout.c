@@ -1,30 +1,31 @@
 /* Trees into the file system, over directory descriptors: nothing outside the target can be reached. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "cas/cas_internal.h"
-
-enum { SMALL_BYTES = 64 << 10 };
+#include "cas/copiers.h"
 
 struct checkout {
 	struct cas *cas;
 	const struct cas_checkout *options;
 	struct diag *diag;
 	mode_t umask;
-	bool no_clone; /* this file system cannot */
+	struct copiers *copiers;
 	struct buf path;
 };
 
+/* A copy failed; which one, copiers_finish says. */
+enum { STOPPED = -ECANCELED };
+
 static int fail(struct checkout *out, int err)
 {
-	if (out->diag && !out->diag->domain)
+	if (err != STOPPED && out->diag && !out->diag->domain)
 		diag_errno(out->diag, "cas", err == -ENOENT ? "missing-objects" : "checkout", -err, "Cannot write %s",
 			   buf_text(&out->path));
 	return err;
@@ -46,74 +47,6 @@ static bool times_for(const struct checkout *out, const struct cas_mtime *own, s
 	times[0] = time;
 	times[1] = time;
 	return true;
-}
-
-static int copy_small(struct checkout *out, int from, int to, const struct digest *digest)
-{
-	char bytes[SMALL_BYTES];
-	struct digest found;
-	size_t len = 0;
-
-	while (len < sizeof bytes) {
-		ssize_t n = fs_read_some(from, bytes + len, sizeof bytes - len);
-
-		if (n < 0)
-			return (int)n;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-		if (len == (size_t)digest->size_bytes)
-			break;
-	}
-	if (out->options->flags & CAS_CHECKOUT_VERIFY) {
-		digest_of(&found, bytes, len);
-		if (!digest_eq(&found, digest)) {
-			cas_drop(out->cas, digest);
-			return -ENOENT;
-		}
-	}
-	return fs_write_all(to, bytes, len);
-}
-
-static int copy_big(struct checkout *out, int from, int to, const struct digest *digest)
-{
-	int64_t left = digest->size_bytes;
-	struct buf bytes = BUF_INIT;
-	int r = 0;
-
-	if (out->options->flags & CAS_CHECKOUT_VERIFY && (r = cas_verify(out->cas, digest)) < 0)
-		return r;
-	if (!out->no_clone) {
-		if (ioctl(to, FICLONE, from) == 0)
-			return 0;
-		out->no_clone = true;
-	}
-	while (left > 0) {
-		ssize_t n = copy_file_range(from, NULL, to, NULL, (size_t)left, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		left -= n;
-	}
-	if (left == 0)
-		return 0;
-	if (left != digest->size_bytes)
-		return -EIO;
-	/* not between these two file systems: by hand */
-	while (r == 0 && left > 0) {
-		buf_clear(&bytes);
-		ssize_t n = fs_read_some(from, buf_room(&bytes, 1 << 20), 1 << 20);
-
-		if (n <= 0)
-			r = n < 0 ? (int)n : -EIO;
-		else
-			r = fs_write_all(to, bytes.data, (size_t)n);
-		left -= n;
-	}
-	buf_release(&bytes);
-	return r;
 }
 
 /* Creates name, replacing any file or symlink of that name. */
@@ -146,7 +79,7 @@ static int checkout_file(struct checkout *out, int dirfd, const struct cas_entry
 {
 	mode_t mode = entry->executable ? 0755 : 0644;
 	_cleanup_close_ int from = -1, to = -1;
-	struct timespec times[2];
+	struct copy copy;
 	int r;
 
 	/* an executable would need the object's mode changed; the object may be a plain file elsewhere */
@@ -161,15 +94,11 @@ static int checkout_file(struct checkout *out, int dirfd, const struct cas_entry
 	to = create(dirfd, entry->name, mode);
 	if (to < 0)
 		return to;
-	r = entry->digest.size_bytes <= SMALL_BYTES ? copy_small(out, from, to, &entry->digest)
-						    : copy_big(out, from, to, &entry->digest);
-	if (r < 0)
-		return r;
-	if (mode & out->umask && fchmod(to, mode) < 0)
-		return -errno;
-	if (times_for(out, entry->has_mtime ? &entry->mtime : NULL, times) && futimens(to, times) < 0)
-		return -errno;
-	return 0;
+	copy = (struct copy){ .from = steal_fd(&from), .to = steal_fd(&to), .digest = entry->digest, .mode = mode,
+			      .set_mode = mode & out->umask, .verify = out->options->flags & CAS_CHECKOUT_VERIFY,
+			      .path = xstrdup(out->path.data) };
+	copy.set_times = times_for(out, entry->has_mtime ? &entry->mtime : NULL, copy.times);
+	return copiers_give(out->copiers, &copy) ? 0 : STOPPED;
 }
 
 static int checkout_symlink(struct checkout *out, int dirfd, const struct cas_entry *entry)
@@ -249,11 +178,31 @@ static int checkout_directory(struct checkout *out, int fd, const struct digest 
 	return r;
 }
 
+/* Waits for the copies; what went wrong with one of them came first. */
+static int finish_copies(struct checkout *out, int r)
+{
+	struct copy failed;
+	bool broken;
+	int error = copiers_finish(out->copiers, &failed, &broken);
+
+	if (error < 0) {
+		if (broken)
+			cas_drop(out->cas, &failed.digest);
+		buf_clear(&out->path);
+		buf_adds(&out->path, failed.path);
+		fail(out, error);
+		free(failed.path);
+		r = error;
+	}
+	copiers_free(out->copiers);
+	return r;
+}
+
 int cas_checkout(struct cas *cas, const struct digest *directory, int dirfd, const char *path,
 		 const struct cas_checkout *options, struct diag *diag)
 {
 	static const struct cas_checkout plain;
-	struct checkout out = { .cas = cas, .options = options ? options : &plain, .diag = diag };
+	struct checkout out = { .cas = cas, .options = options ? options : &plain, .diag = diag, .copiers = copiers_new() };
 	_cleanup_close_ int fd = -1;
 	int r;
 
@@ -269,6 +218,7 @@ int cas_checkout(struct cas *cas, const struct digest *directory, int dirfd, con
 		r = checkout_directory(&out, fd, directory, 0);
 	else
 		fail(&out, r);
+	r = finish_copies(&out, r);
 	buf_release(&out.path);
 	return r;
 }
