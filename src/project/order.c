@@ -15,6 +15,7 @@
 #include "project/sort.h"
 
 enum { MATRIX_MOST = 6000 }; /* elements; half of 6000 x 6000 bits are 2.2 MB */
+enum { MOST_LEFT = 64 };
 enum colour { NEW, OPEN, DONE };
 
 struct order {
@@ -23,6 +24,8 @@ struct order {
 	uint64_t **matrix; /* by rank: a bit for each smaller rank, or NULL */
 	ITEMS(struct load_element *) stack; /* of a search */
 	uint32_t mark;
+	ITEMS(struct load_element *) left; /* by the walk that makes elements; the first so many are finished, too: */
+	size_t finished;
 };
 
 struct visit {
@@ -241,10 +244,12 @@ static void start_keys(struct order *order)
 	load->keys = keys_begin(load->graph, deps);
 	load->all_keys_count = load->graph->element_count;
 	load->all_keys = xcalloc((size_t)load->all_keys_count + 1, sizeof(*load->all_keys));
-	if (keys_start(load->keys, load->all_keys))
-		bodies_begin(load);
-	else
+	if (!keys_start(load->keys, load->all_keys)) {
 		order_stop_keys(load);
+		return;
+	}
+	bodies_begin(load);
+	digests_begin(load);
 }
 
 static void finish_keys(struct project_loader *load, bool good)
@@ -277,7 +282,32 @@ static int close_element(struct load_element *element, struct diag *diag)
 	return r;
 }
 
-static int configure_from(visit_stack *stack, struct load_element *target, struct diag *diag)
+/* Elements are finished in the order in which the walk left them, but some later: time for a second thread to look at what
+ * their keys need (digests.c).  keep: so many may wait. */
+static int close_some(struct order *order, size_t keep, struct diag *diag)
+{
+	int r = 0;
+
+	while (r >= 0 && order->left.count - order->finished > keep)
+		r = close_element(order->left.at[order->finished++], diag);
+	if (order->finished == order->left.count)
+		order->left.count = order->finished = 0;
+	return r;
+}
+
+static int leave_element(struct order *order, struct load_element *element, struct diag *diag)
+{
+	/* a queue that moves up when half of its room is behind it */
+	if (order->finished >= MOST_LEFT) {
+		order->left.count -= order->finished;
+		memmove(order->left.at, order->left.at + order->finished, order->left.count * sizeof(*order->left.at));
+		order->finished = 0;
+	}
+	*items_add(&order->left) = element;
+	return close_some(order, order->load->digests_ahead ? MOST_LEFT : 0, diag);
+}
+
+static int configure_from(struct order *order, visit_stack *stack, struct load_element *target, struct diag *diag)
 {
 	int r = target->colour != DONE ? open_element(stack, target, diag) : 0;
 
@@ -287,7 +317,7 @@ static int configure_from(visit_stack *stack, struct load_element *target, struc
 
 		if (top->next == element->dep_count) {
 			stack->count--;
-			r = close_element(element, diag);
+			r = leave_element(order, element, diag);
 			continue;
 		}
 		next = element->deps[top->next++].element;
@@ -318,7 +348,10 @@ int order_all(struct project_loader *load, struct load_element **targets, size_t
 	load->times.order_us = sorted_us - start_us;
 	load->times.digests_us = 0;
 	for (size_t i = 0; r >= 0 && i < count; i++)
-		r = configure_from(&stack, targets[i], diag);
+		r = configure_from(&order, &stack, targets[i], diag);
+	if (r >= 0)
+		r = close_some(&order, 0, diag);
+	digests_end(load);
 	load->times.compose_us = load_now(load) - sorted_us - load->times.digests_us;
 	finish_keys(load, r >= 0);
 	bodies_end(load);
@@ -327,6 +360,7 @@ int order_all(struct project_loader *load, struct load_element **targets, size_t
 	free(order.matrix);
 	free(order.sequence.at);
 	free(order.stack.at);
+	free(order.left.at);
 	free(stack.at);
 	return r;
 }

@@ -306,6 +306,15 @@ int junction_open(struct load_element *junction, const struct yaml_node *asked_b
 		  struct diag *diag);
 int junction_check_conflicts(struct project_loader *load, struct diag *diag);
 
+/* digests.c: of local trees and files; ret is set and 0 returned, or a negative number with diag set.  _expect_tree tells
+ * of a tree that _tree will be asked for (without mtimes), between _begin and _end; nothing may be forked there. */
+struct digests_ahead;
+void digests_begin(struct project_loader *load);
+void digests_end(struct project_loader *load);
+void digests_expect_tree(struct project_loader *load, const char *path);
+int digests_tree(struct project_loader *load, const char *path, bool mtimes, struct digest *ret, struct diag *diag);
+int digests_file(struct project_loader *load, const char *path, struct digest *ret, struct diag *diag);
+
 /* order.c: circles, the order of dependencies, graph ids */
 int order_all(struct project_loader *load, struct load_element **targets, size_t count, struct diag *diag);
 /* bodies.c: memory for what elements consist of, used again when their keys are known (project_request.brief).  begin and
@@ -407,6 +416,7 @@ struct project_loader {
 	struct bodies *bodies; /* or NULL: elements are made in the graph's arena */
 	struct strmap digest_index; /* of trees and files that several sources name: path -> digests */
 	ITEMS(struct digest) digests;
+	struct digests_ahead *digests_ahead; /* while elements are made, or NULL */
 };
 
 /* Parses path once; name is what errors call it, the junction's name is put before it. */

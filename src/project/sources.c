@@ -9,66 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- digests ---- */
-
-/* Several sources may name one tree or file; while a project is loaded, it is looked at once. */
-static struct digest *known_digest(struct project_loader *load, char kind, const char *path, bool *ret_known)
-{
-	const char *key = arena_join(load->arena, (const char[]){ kind, '\0' }, path, "");
-	struct strmap_slot *slot = strmap_slot(&load->digest_index, key, strlen(key));
-
-	*ret_known = slot->value != STRMAP_NONE;
-	if (!*ret_known) {
-		slot->value = (uint32_t)load->digests.count;
-		*items_add(&load->digests) = (struct digest){ .size_bytes = -1 };
-	}
-	return &load->digests.at[slot->value];
-}
-
 static int tree_digest(void *data, const char *path, bool mtimes, struct digest *ret, struct diag *diag)
 {
-	struct project_loader *load = ((const struct asking *)data)->element->project->load;
-	unsigned flags = CAS_IMPORT_HASH_ONLY | (mtimes ? CAS_IMPORT_MTIMES : 0);
-	bool known;
-	struct digest *digest = known_digest(load, mtimes ? 'w' : 't', path, &known);
-	int r = 0;
-
-	if (!known || digest->size_bytes < 0)
-		r = cas_import(NULL, AT_FDCWD, path, flags, load->request->statcache, digest, diag);
-	*ret = *digest;
-	return r;
-}
-
-static int read_file_digest(struct cas_statcache *cache, const char *path, struct digest *ret)
-{
-	_cleanup_close_ int fd = -1;
-	struct timespec asked;
-	struct stat st;
-	int r;
-
-	if (cache && *path == '/' && stat(path, &st) == 0 && cas_statcache_get(cache, path, &st, ret))
-		return 0;
-	clock_gettime(CLOCK_REALTIME, &asked);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	r = digest_fd(ret, fd);
-	if (r == 0 && cache && *path == '/' && S_ISREG(st.st_mode))
-		cas_statcache_put(cache, path, &st, asked.tv_sec * INT64_C(1000000000) + asked.tv_nsec, ret);
-	return r;
+	return digests_tree(((const struct asking *)data)->element->project->load, path, mtimes, ret, diag);
 }
 
 static int file_digest(void *data, const char *path, struct digest *ret, struct diag *diag)
 {
-	struct project_loader *load = ((const struct asking *)data)->element->project->load;
-	bool known;
-	struct digest *digest = known_digest(load, 'f', path, &known);
-	int r = 0;
-
-	if (!known || digest->size_bytes < 0)
-		r = read_file_digest(load->request->statcache, path, digest);
-	*ret = *digest;
-	return r < 0 ? diag_errno(diag, "source", NULL, -r, "Cannot read '%s'", path) : 0;
+	return digests_file(((const struct asking *)data)->element->project->load, path, ret, diag);
 }
 
 static int path_in_project(void *data, const char *path, const char **ret)
@@ -227,7 +175,10 @@ static int configure_one(struct load_element *element, const struct yaml_vars *v
 	source->ops = base->ops;
 	source->node = config;
 	make_context(&ctx, &host, &ask, base->plugin, diag);
-	return kinds_configure_source(&ctx, source, config);
+	r = kinds_configure_source(&ctx, source, config);
+	if (r >= 0 && str_eq(ask.kind, "local"))
+		digests_expect_tree(element->project->load, kinds_local_path(source));
+	return r;
 }
 
 static int open_workspace(struct load_element *element, const char *path, struct graph_element *graph_element,

@@ -154,7 +154,7 @@ void yaml_cache_free(struct yaml_cache *cache)
 {
 	if (!cache)
 		return;
-	ahead_free(cache->ahead);
+	yaml_ahead_free(cache->ahead);
 	if (cache->map)
 		munmap((void *)cache->map, cache->map_len);
 	free(cache->used);
@@ -241,20 +241,20 @@ void yaml_cache_expect(struct yaml_cache *cache, int dirfd, const char *path, co
 	if (!yaml_cache_expects(cache) || *known_as != '/')
 		return;
 	if (!cache->ahead)
-		cache->ahead = ahead_new();
-	ahead_expect(cache->ahead, dirfd, path, known_as, name, owner);
+		cache->ahead = yaml_ahead_new();
+	yaml_ahead_expect(cache->ahead, dirfd, path, known_as, name, owner);
 }
 
 void yaml_cache_expect_go(struct yaml_cache *cache)
 {
 	if (cache && cache->ahead)
-		ahead_go(cache->ahead);
+		yaml_ahead_go(cache->ahead);
 }
 
 void yaml_cache_expect_end(struct yaml_cache *cache)
 {
 	if (cache && cache->ahead)
-		ahead_end(cache->ahead);
+		yaml_ahead_end(cache->ahead);
 }
 
 int yaml_cache_load(struct yaml_cache *cache, struct arena *arena, int dirfd, const char *path, const char *shown_path,
@@ -267,7 +267,7 @@ int yaml_cache_load(struct yaml_cache *cache, struct arena *arena, int dirfd, co
 	struct stat st;
 	int r;
 
-	if (cache && cache->ahead && ahead_take(cache->ahead, known_as, name, owner, &parsed)) {
+	if (cache && cache->ahead && yaml_ahead_take(cache->ahead, known_as, name, owner, &parsed)) {
 		cache->misses++;
 		keep_parsed(cache, &parsed.st, &parsed.asked, parsed.root);
 		*ret = parsed.root;

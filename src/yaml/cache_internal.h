@@ -73,16 +73,17 @@ struct ahead_file {
 	struct stat st; /* before it was read */
 	struct timespec asked;
 };
-struct yaml_ahead *ahead_new(void);
-void ahead_free(struct yaml_ahead *ahead);
+struct yaml_ahead *yaml_ahead_new(void);
+void yaml_ahead_free(struct yaml_ahead *ahead);
 /* Texts are copied. */
-void ahead_expect(struct yaml_ahead *ahead, int dirfd, const char *path, const char *known_as, const char *name,
-		  uint32_t owner);
-void ahead_go(struct yaml_ahead *ahead);
+void yaml_ahead_expect(struct yaml_ahead *ahead, int dirfd, const char *path, const char *known_as, const char *name,
+		       uint32_t owner);
+void yaml_ahead_go(struct yaml_ahead *ahead);
 /* False: parse it yourself. */
-bool ahead_take(struct yaml_ahead *ahead, const char *known_as, const char *name, uint32_t owner, struct ahead_file *ret);
+bool yaml_ahead_take(struct yaml_ahead *ahead, const char *known_as, const char *name, uint32_t owner,
+		     struct ahead_file *ret);
 /* No more is parsed; what was, stays. */
-void ahead_end(struct yaml_ahead *ahead);
+void yaml_ahead_end(struct yaml_ahead *ahead);
 
 uint64_t cache_checksum(const void *bytes, size_t len);
 uint32_t cache_hash(const char *path, const char *name);
