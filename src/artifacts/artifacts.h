@@ -120,6 +120,10 @@ int artifact_get_sandbox(struct cas *cas, const struct artifact *artifact, struc
 int source_record_read(struct cas *cas, const char *kind, const struct key *key, struct digest *ret);
 int source_record_write(struct cas *cas, const char *kind, const struct key *key, const struct digest *files,
 			struct diag *diag);
+/* The record of the sources of an element whose only source is the one just recorded under kind and source_key: the same
+ * bytes. */
+int source_record_write_only(struct cas *cas, const struct key *key, const char *kind, const struct key *source_key,
+			     const struct digest *files, struct diag *diag);
 void source_encode(const struct digest *files, struct buf *out);
 int source_decode(struct digest *files, const void *bytes, size_t len);
 

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "artifacts/artifacts.h"
+#include "artifacts/artifacts_internal.h"
 #include "base/fs.h"
 #include "base/pb.h"
 
@@ -70,18 +70,22 @@ int source_record_write(struct cas *cas, const char *kind, const struct key *key
 {
 	_cleanup_free_ char *path = record_path(kind, key);
 	_cleanup_buf_ struct buf bytes = BUF_INIT;
-	int fd = cas_cachedir_fd(cas), r;
+	int r;
 
 	source_encode(files, &bytes);
-	r = fs_write_file(fd, path, bytes.data, bytes.len, 0644);
-	if (r == -ENOENT) { /* the first of its kind */
-		_cleanup_free_ char *parent = xstrndup(path, (size_t)(fs_basename(path) - path - 1));
-
-		r = fs_mkdir_p(fd, parent, 0755);
-		if (r == 0)
-			r = fs_write_file(fd, path, bytes.data, bytes.len, 0644);
-	}
+	r = artifact_write_record(cas, path, &bytes);
 	if (r < 0)
 		diag_errno(diag, "source", "cache", -r, "Cannot write the source record %s", path);
 	return r;
+}
+
+int source_record_write_only(struct cas *cas, const struct key *key, const char *kind, const struct key *source_key,
+			     const struct digest *files, struct diag *diag)
+{
+	_cleanup_free_ char *path = record_path(NULL, key), *source_path = record_path(kind, source_key);
+	int fd = cas_cachedir_fd(cas);
+
+	if (linkat(fd, source_path, fd, path, 0) == 0)
+		return 0;
+	return source_record_write(cas, NULL, key, files, diag);
 }

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "artifacts/artifacts.h"
+#include "artifacts/artifacts_internal.h"
 #include "base/fs.h"
 #include "base/glob.h"
 
@@ -134,39 +134,43 @@ bool artifact_has_part(const struct artifact *artifact, struct cas *cas, enum ar
 	return !digests[part] || cas_has_tree(cas, digests[part]) > 0;
 }
 
-static int write_name(struct cas *cas, const char *project, const char *normal, const char *key, const struct buf *bytes)
+int artifact_write_record(struct cas *cas, const char *path, const struct buf *bytes)
 {
-	_cleanup_buf_ struct buf path = BUF_INIT;
-	int fd = cas_cachedir_fd(cas), r;
+	int fd = cas_cachedir_fd(cas), r = fs_write_file(fd, path, bytes->data, bytes->len, 0644);
 
-	buf_printf(&path, "%s/", REFS);
-	artifact_name(&path, project, normal, key);
-	r = fs_write_file(fd, path.data, bytes->data, bytes->len, 0644);
-	if (r == -ENOENT) {
-		_cleanup_free_ char *parent = xstrndup(path.data, (size_t)(fs_basename(path.data) - path.data - 1));
+	if (r == -ENOENT) { /* the first of its directory */
+		_cleanup_free_ char *parent = xstrndup(path, (size_t)(fs_basename(path) - path - 1));
 
 		r = fs_mkdir_p(fd, parent, 0755);
 		if (r == 0)
-			r = fs_write_file(fd, path.data, bytes->data, bytes->len, 0644);
+			r = fs_write_file(fd, path, bytes->data, bytes->len, 0644);
 	}
 	return r;
 }
 
+/* All names of an artifact have the same record: further ones are links to the first.  Where a link cannot be made, or a
+ * record stands there already, it is a file of its own. */
 int artifact_write(const struct artifact *artifact, struct cas *cas, const char *project, const char *normal,
 		   bool all_keys, struct diag *diag)
 {
 	const char *keys[] = { artifact->strong_key, artifact->weak_key, all_keys ? artifact->strict_key : NULL };
-	_cleanup_buf_ struct buf bytes = BUF_INIT;
-	int r = 0;
+	_cleanup_buf_ struct buf bytes = BUF_INIT, first = BUF_INIT, path = BUF_INIT;
+	int fd = cas_cachedir_fd(cas), r = 0;
 
 	artifact_encode(artifact, &bytes);
 	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(keys); i++) {
+		struct buf *to = first.len ? &path : &first;
 		bool again = false;
 
 		for (unsigned j = 0; j < i; j++)
 			again |= str_eq(keys[i], keys[j]);
-		if (keys[i] && *keys[i] && !again)
-			r = write_name(cas, project, normal, keys[i], &bytes);
+		if (!keys[i] || !*keys[i] || again)
+			continue;
+		buf_clear(to);
+		buf_printf(to, "%s/", REFS);
+		artifact_name(to, project, normal, keys[i]);
+		if (to == &first || linkat(fd, first.data, fd, path.data, 0) < 0)
+			r = artifact_write_record(cas, to->data, &bytes);
 	}
 	if (r < 0)
 		diag_errno(diag, "artifact", "cache", -r, "Cannot write the record of artifact %s/%s", project, normal);

@@ -316,15 +316,23 @@ static int tree_error(struct sources_context *ctx, int r)
 	return r;
 }
 
+/* The source whose tree is the element's: merging it into nothing would give the same.  NULL: there is no such. */
+static const struct graph_source *only_source(const struct graph_element *element)
+{
+	const struct graph_source *first = element->sources;
+
+	return element->source_count == 1 && !needs_previous(first) && !(first->directory && *first->directory) ? first : NULL;
+}
+
 static int make_tree(struct sources_context *ctx, bool offline, unsigned flags, struct digest *ret)
 {
 	const struct graph_element *element = &ctx->graph->elements[ctx->element];
-	const struct graph_source *first = element->sources;
+	const struct graph_source *only = only_source(element);
 	struct cas_tree *tree;
 	int r;
 
-	if (element->source_count == 1 && !needs_previous(first) && !(first->directory && *first->directory)) {
-		r = source_tree(ctx, first, offline, flags, ret); /* merging it into nothing would give the same */
+	if (only) {
+		r = source_tree(ctx, only, offline, flags, ret);
 		return r < 0 ? tree_error(ctx, r) : 0;
 	}
 	r = cas_tree_new(&tree, ctx->cas, NULL);
@@ -334,6 +342,16 @@ static int make_tree(struct sources_context *ctx, bool offline, unsigned flags, 
 		r = cas_tree_digest(tree, "", ret);
 	cas_tree_free(tree);
 	return r < 0 ? tree_error(ctx, r) : 0;
+}
+
+static int write_tree_record(struct sources_context *ctx, const struct key *key, const struct digest *files)
+{
+	const struct graph_source *only = only_source(&ctx->graph->elements[ctx->element]);
+	struct key source_key;
+
+	if (only && sources_key(only, &source_key))
+		return source_record_write_only(ctx->cas, key, only->ops->name, &source_key, files, ctx->diag);
+	return source_record_write(ctx->cas, NULL, key, files, ctx->diag);
 }
 
 static int get_tree(struct sources_context *ctx, bool offline, unsigned flags, struct digest *ret)
@@ -356,7 +374,7 @@ static int get_tree(struct sources_context *ctx, bool offline, unsigned flags, s
 		}
 	}
 	r = make_tree(ctx, offline, flags, ret);
-	return r < 0 ? r : source_record_write(ctx->cas, NULL, &key, ret, ctx->diag);
+	return r < 0 ? r : write_tree_record(ctx, &key, ret);
 }
 
 int sources_fetch(struct sources_context *ctx, unsigned flags, struct digest *ret)
