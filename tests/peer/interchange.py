@@ -12,7 +12,9 @@ import tempfile
 
 MILLRACE, VENV = os.path.abspath(sys.argv[1]), sys.argv[2]
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SHARED = os.environ.get("MILLRACE_SHARED", os.path.join(TOP, "..", "shared"))
+SHARED = os.environ.setdefault("MILLRACE_SHARED", os.path.join(TOP, "..", "shared"))
+sys.path.insert(0, os.path.join(TOP, "tests", "chaos"))
+from common import small_project  # noqa: E402
 FORMAT = "%{name} %{full-key} %{artifact-cas-digest}"
 TARGET = "all.bst"
 cases = []
@@ -73,8 +75,7 @@ class World:
     def __init__(self, top, bst):
         self.top, self.bst_program = top, bst
         self.project = os.path.join(top, "small")
-        subprocess.run(["bash", os.path.join(SHARED, "realstack", "make-small.sh"), self.project], check=True,
-                       capture_output=True)
+        must(not (why := small_project(self.project)), why)
 
     def millrace(self, cache):
         return Tool(MILLRACE, self.project, self.top, cache)
