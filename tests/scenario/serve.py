@@ -10,6 +10,7 @@ import functools
 import glob
 import http.server
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -65,13 +66,14 @@ def start(scheme, directory):
             probe.bind(("localhost", 0))
             port = probe.getsockname()[1]
         daemon = subprocess.Popen(["git", "daemon", "--export-all", "--reuseaddr", "--listen=localhost", f"--port={port}",
-                                   "--base-path=" + directory, directory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                   "--base-path=" + directory, directory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  start_new_session=True)
         for _ in range(100):
             with socket.socket() as probe:
                 if probe.connect_ex(("localhost", port)) == 0:
                     break
             time.sleep(0.1)
-        return port, daemon.wait, daemon.kill
+        return port, daemon.wait, lambda: os.killpg(daemon.pid, signal.SIGKILL)  # git and the daemon that it started
     server = http.server.ThreadingHTTPServer(("localhost", 0), functools.partial(Handler, directory=directory))
     if scheme == "https":
         key = directory + ".key"
