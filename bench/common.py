@@ -1,4 +1,6 @@
 """What the benchmarks share: running a program for its wall time and peak memory, finding bst, printing tables."""
+import argparse
+import contextlib
 import datetime
 import os
 import platform
@@ -6,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -37,6 +40,62 @@ class Run:
             sys.stderr.write(self.stderr.decode(errors="replace")[-4000:])
             raise SystemExit(f"benchmark: a run ended with {self.code}")
         return self
+
+
+class Tool:
+    """One tool to be measured, with a cache of its own below top, or one after the other: Millrace or bst."""
+
+    def __init__(self, name, program, top, project, sources=None, settings=""):
+        self.name, self.program, self.top, self.project, self.sources, self.settings = name, program, top, project, sources, settings
+        self.caches = 0
+        self.new_cache()
+
+    def new_cache(self):
+        self.caches += 1
+        self.cache = f"{self.top}/cache-{self.name}-{self.caches}"
+        self.config = self.write_config(f"{self.top}/{self.name}.conf", self.settings)
+
+    def write_config(self, path, settings):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"cachedir: {self.cache}\nlogdir: {self.cache}/logs\nsourcedir: {self.sources or self.cache + '/sources'}\n{settings}")
+        return path
+
+    def run(self, *words, **options):
+        return Run([self.program, "-c", self.config, "--no-interactive", *words], cwd=self.project, **options).must()
+
+    def fetch(self, *words):
+        """What is to be measured needs no network.  The cache that this fills is not used again."""
+        self.run("source", "fetch", *words)
+        self.new_cache()
+
+
+def tool_arguments(element, rounds, settle):
+    """The parser of a benchmark that compares the tools on a real project."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--project", required=True)
+    parser.add_argument("--element", default=element)
+    parser.add_argument("--bst")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--sources", help="directory of fetched sources, used by both; default: they are fetched")
+    parser.add_argument("--settle", type=float, default=settle, help="seconds in which the disk comes to rest")
+    parser.add_argument("--write", help="file below docs/results")
+    return parser
+
+
+@contextlib.contextmanager
+def tools(args, settings="", deps=()):
+    """Millrace and, if it is there, bst, in a directory that is removed in the end; sources are there already."""
+    bst = find_bst(args.bst)
+    with tempfile.TemporaryDirectory(prefix="millrace-bench-", dir=os.environ.get("BENCH_TMP")) as top:
+        sources = os.path.abspath(args.sources) if args.sources else f"{top}/sources"
+        pair = [Tool(name, program, top, args.project, sources, settings)
+                for name, program in (("millrace", os.path.abspath(f"{args.build}/src/millrace")), ("bst", bst)) if program]
+        if not args.sources:
+            pair[-1].fetch(*deps, args.element)
+        yield pair
+        drop(top)
+        os.mkdir(top)
 
 
 def median(runs):

@@ -21,34 +21,15 @@ import common
 PHASES = ["Loading elements", "Resolving elements", "Query cache", "Build"]
 
 
-def config(path, cache, extra=""):
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(f"cachedir: {cache}\nlogdir: {cache}/logs\nsourcedir: {cache}/sources\n{extra}")
-    return path
-
-
 def cpu():
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
-class Tool:
-    def __init__(self, name, program, top, project):
-        self.name, self.program, self.top, self.project = name, program, top, project
-        self.caches = 0
-        self.new_cache()
-
-    def new_cache(self):
-        self.caches += 1
-        self.cache = f"{self.top}/cache-{self.name}-{self.caches}"
-        self.config = config(f"{self.top}/{self.name}.conf", self.cache)
-
+class Tool(common.Tool):
     def run(self, *words):
         os.sync()
-        before = cpu()
-        run = common.Run([self.program, "-c", self.config, "--no-interactive", *words], cwd=self.project).must()
-        run.cpu = cpu() - before
-        return run
+        return super().run(*words)
 
     def first(self):
         self.new_cache()
@@ -80,10 +61,9 @@ def phases(tool):
     """Seconds of the main process's activities in one first and one nothing-to-do build, from its own messages."""
     found = []
     tool.new_cache()
-    timed = config(f"{tool.top}/timed.conf", tool.cache, 'logging:\n  message-format: "[%{elapsed-us}] %{action} %{message}"\n')
+    tool.config = tool.write_config(f"{tool.top}/timed.conf", 'logging:\n  message-format: "[%{elapsed-us}] %{action} %{message}"\n')
     for _ in range(2):
-        os.sync()
-        run = common.Run([tool.program, "-c", timed, "--no-interactive", "build", "all.bst"], cwd=tool.project).must()
+        run = tool.run("build", "all.bst")
         text = run.stderr.decode(errors="replace")
         times = {}
         for line in text.splitlines():

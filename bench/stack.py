@@ -10,11 +10,10 @@ and a build with nothing to do is timed.
 Nothing is deleted before the end, and between two builds there is a pause: ext4 looks at each inode that was deleted within the
 last five minutes before it makes a file beside it, and builds delete what they had staged.
 """
-import argparse
 import os
 import re
 import statistics
-import tempfile
+import sys
 import time
 
 import common
@@ -22,45 +21,31 @@ import common
 IDLE_RUNS = 9
 
 
-class Tool:
-    def __init__(self, name, program, top, args, sources):
-        self.name, self.program, self.top, self.args, self.sources = name, program, top, args, sources
-        self.caches = 0
+class Runs:
+    """What was found about one tool."""
+
+    def __init__(self, tool, args):
+        self.tool, self.args = tool, args
         self.builds, self.idle, self.rest, self.own = [], [], [], []
 
-    def command(self, *words):
-        return [self.program, "-c", self.config, "--no-interactive", *words]
-
-    def fresh(self):
-        self.caches += 1
-        cache = f"{self.top}/{self.name}-{self.caches}"
-        self.config = f"{cache}.conf"
-        with open(self.config, "w", encoding="utf-8") as f:
-            f.write(f"cachedir: {cache}\nlogdir: {cache}/logs\nsourcedir: {self.sources}\n"
-                    f"scheduler:\n  builders: {self.args.builders}\nbuild:\n  max-jobs: {self.args.max_jobs}\n")
-
-    def fetch(self):
-        self.fresh()
-        common.Run(self.command("source", "fetch", "--deps", "all", self.args.element), cwd=self.args.project).must()
-
     def build(self):
-        self.fresh()
+        self.tool.new_cache()
         os.sync()
         time.sleep(self.args.settle)
-        options = ["--jobs", "0", "--stats"] if self.name == "millrace" else []
-        run = common.Run(self.command(*options, "build", self.args.element), cwd=self.args.project).must()
+        run = self.tool.run(*(["--jobs", "0", "--stats"] if self.tool.name == "millrace" else []), "build", self.args.element)
         self.builds.append(run.seconds)
         text = run.stderr.decode(errors="replace")
         for into, pattern in ((self.rest, r"builds: ([\d.]+) % of their time"), (self.own, r"([\d.]+) s of processor time in this process")):
             into += [float(found) for found in re.findall(pattern, text)]
+        print(f"{self.tool.name}: {run.seconds:.1f} s", file=sys.stderr, flush=True)
 
     def do_nothing(self):
-        for _ in range(IDLE_RUNS):
-            self.idle.append(common.Run(self.command("build", self.args.element), cwd=self.args.project).must().seconds)
+        self.idle += [self.tool.run("build", self.args.element).seconds for _ in range(IDLE_RUNS)]
 
     def show(self):
-        words = self.command("show", "--deps", "all", "--format", "%{name} %{full-key} %{artifact-cas-digest} %{state}", self.args.element)
-        return sorted(common.Run(words, cwd=self.args.project, keep_output=True).must().stdout.decode().splitlines())
+        run = self.tool.run("show", "--deps", "all", "--format", "%{name} %{full-key} %{artifact-cas-digest} %{state}",
+                            self.args.element, keep_output=True)
+        return sorted(run.stdout.decode().splitlines())
 
 
 def measure(tools, args):
@@ -100,30 +85,15 @@ def report(tools, count):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("build")
-    parser.add_argument("--project", required=True)
-    parser.add_argument("--element", default="all.bst")
-    parser.add_argument("--bst")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = common.tool_arguments("all.bst", rounds=3, settle=60)
     parser.add_argument("--builders", type=int, default=2)
     parser.add_argument("--max-jobs", type=int, default=2)
-    parser.add_argument("--sources", help="directory of fetched sources, used by both; default: they are fetched")
-    parser.add_argument("--settle", type=float, default=60, help="seconds before each build")
-    parser.add_argument("--write", help="file below docs/results")
     args = parser.parse_args()
-    bst = common.find_bst(args.bst)
     note = common.machine()
-    with tempfile.TemporaryDirectory(prefix="millrace-bench-", dir=os.environ.get("BENCH_TMP")) as top:
-        sources = os.path.abspath(args.sources) if args.sources else f"{top}/sources"
-        tools = [Tool("millrace", os.path.abspath(f"{args.build}/src/millrace"), top, args, sources)]
-        if bst:
-            tools.append(Tool("bst", bst, top, args, sources))
-        if not args.sources:
-            tools[-1].fetch()
-        text = report(tools, measure(tools, args))
-        common.drop(top)
-        os.mkdir(top)
+    settings = f"scheduler:\n  builders: {args.builders}\nbuild:\n  max-jobs: {args.max_jobs}\n"
+    with common.tools(args, settings, deps=["--deps", "all"]) as tools:
+        found = [Runs(tool, args) for tool in tools]
+        text = report(found, measure(found, args))
     if args.write:
         common.write_result(args.write, f"# A whole software stack\n\n`bench/stack.py BUILD_DIR --project DIR --element {args.element} --builders "
                             f"{args.builders} --max-jobs {args.max_jobs}`: {note}.\nMedians; in brackets every run.\n\n{text}")
