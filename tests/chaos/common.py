@@ -126,6 +126,11 @@ def can_sandbox():
         ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"], capture_output=True, check=False).returncode == 0
 
 
+def can_stage_with_bst():
+    """bst stages through a FUSE file system.  Debian gives /dev/fuse to everybody, a container or a small system may not."""
+    return os.access("/dev/fuse", os.R_OK | os.W_OK)
+
+
 def small_project(path):
     """The small project of the shared material in path; None if it can be made, else why not."""
     script = os.environ.get("MILLRACE_SHARED", "") + "/realstack/make-small.sh"
