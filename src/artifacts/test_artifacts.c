@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -127,6 +128,41 @@ static void test_names_on_disk(void **state)
 	buf_release(&list);
 }
 
+static struct stat stat_record(const char *below)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(cas_cachedir_fd(cas), below, &st, 0), 0);
+	return st;
+}
+
+/* Names of one artifact are one file, until one of them is written anew; that leaves the other as it is. */
+static void test_one_file_for_all_names(void **state)
+{
+	struct artifact artifact = sample(), back;
+	static const char a[] = "artifacts/refs/p/e/" KEY_A, b[] = "artifacts/refs/p/e/" KEY_B;
+
+	assert_int_equal(artifact_write(&artifact, cas, "p", "e", true, NULL), 0);
+	assert_int_equal(stat_record(a).st_ino, stat_record(b).st_ino);
+	assert_int_equal(stat_record(a).st_nlink, 2);
+
+	artifact.build_success = false;
+	artifact.weak_key = "";
+	assert_int_equal(artifact_write(&artifact, cas, "p", "e", false, NULL), 0);
+	assert_int_equal(artifact_read(&back, &arena, cas, "p/e/" KEY_A, NULL), 0);
+	assert_false(back.build_success);
+	assert_int_equal(artifact_read(&back, &arena, cas, "p/e/" KEY_B, NULL), 0);
+	assert_true(back.build_success);
+
+	/* where there is a record already, it is replaced, too */
+	artifact.weak_key = KEY_B;
+	assert_int_equal(artifact_write(&artifact, cas, "p", "e", false, NULL), 0);
+	assert_int_equal(artifact_read(&back, &arena, cas, "p/e/" KEY_B, NULL), 0);
+	assert_false(back.build_success);
+	assert_int_equal(artifact_remove(cas, "p/e/" KEY_A), 0);
+	assert_int_equal(artifact_read(&back, &arena, cas, "p/e/" KEY_B, NULL), 0);
+}
+
 static void test_cached_needs_its_blobs(void **state)
 {
 	struct artifact artifact = sample(), back;
@@ -176,12 +212,39 @@ static void test_source_records(void **state)
 	assert_int_equal(source_decode(&digest, "\x12\x01x", 3), -EBADMSG);
 }
 
+static void test_only_source(void **state)
+{
+	struct key key = { { 1, 2, 3 } }, source_key = { { 4, 5 } }, lone = { { 6 } };
+	char hex[DIGEST_HEX + 1], *element, *source;
+	struct digest digest;
+
+	assert_int_equal(source_record_write(cas, NULL, &lone, &DIGEST_EMPTY, NULL), 0); /* the directory is there */
+	assert_int_equal(source_record_write(cas, "tar", &source_key, &DIGEST_EMPTY, NULL), 0);
+	assert_int_equal(source_record_write_only(cas, &key, "tar", &source_key, &DIGEST_EMPTY, NULL), 0);
+	assert_int_equal(source_record_read(cas, NULL, &key, &digest), 0);
+	assert_true(digest_eq(&digest, &DIGEST_EMPTY));
+	digest_to_hex(hex, key.hash);
+	element = xasprintf("elementsources/%s", hex);
+	digest_to_hex(hex, source_key.hash);
+	source = xasprintf("source_protos/tar/%s", hex);
+	assert_int_equal(stat_record(element).st_ino, stat_record(source).st_ino);
+
+	/* the source's record has gone meanwhile; and over one that is there */
+	assert_int_equal(unlinkat(cas_cachedir_fd(cas), source, 0), 0);
+	assert_int_equal(source_record_write_only(cas, &lone, "tar", &source_key, &DIGEST_EMPTY, NULL), 0);
+	assert_int_equal(source_record_read(cas, NULL, &lone, &digest), 0);
+	assert_int_equal(source_record_write_only(cas, &key, "tar", &source_key, &DIGEST_EMPTY, NULL), 0);
+	assert_int_equal(source_record_read(cas, NULL, &key, &digest), 0);
+	free(element);
+	free(source);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(test_round_trip), TEST(test_names_on_disk), TEST(test_cached_needs_its_blobs),
-		TEST(test_metadata),   TEST(test_source_records),
+		TEST(test_metadata),   TEST(test_source_records), TEST(test_one_file_for_all_names), TEST(test_only_source),
 	};
 
 	return cmocka_run_group_tests_name("artifacts", tests, NULL, NULL);
