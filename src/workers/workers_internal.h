@@ -143,6 +143,15 @@ static inline struct pool_job *pool_queue_at(struct pool_queue *queue, uint32_t 
 	return &queue->jobs[(queue->first + i) % POOL_WINDOW_MAX];
 }
 uint64_t pool_begun(struct pool *pool, uint32_t slot);
+/* Looks at the slots, or runs the next inline job, as soon as the loop comes round. */
+void pool_defer(struct pool *pool);
+static inline int64_t pool_now_us(const struct pool *pool)
+{
+	return loop_now_us(pool->config.loop);
+}
+
+/* pool_care.c: from now on silence is noticed. */
+void pool_watch(struct pool *pool);
 
 /* descend.c: all processes below root (root not included), as /proc shows them now; parents before children.  Returns how
  * many; *ret_pids is the caller's to free.  0 also if /proc cannot be read. */
