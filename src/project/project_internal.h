@@ -291,9 +291,34 @@ int deps_extract(struct project_loader *load, const struct yaml_node *element, s
 		 uint32_t *ret_count, struct diag *diag);
 void deps_merge(struct arena *arena, struct load_dep *into, const struct load_dep *other);
 
-/* loader.c */
+/* targets.c: chooses, loads and orders them, and tells the graph which elements they are. */
+int load_targets(struct project_loader *load, struct diag *diag);
+
+/* overrides.c */
+struct overriding {
+	struct loaded_project *by; /* NULL: nobody overrides this name */
+	const struct kinds_override *override;
+};
+/* A link is known to its own project and, by longer paths, to all above it. */
+void links_announce(struct load_element *element);
+/* The outermost override wins; the others are told through ret_others (heap, or NULL if not wanted). */
+struct overriding overrides_find(struct loaded_project *project, const char *name, struct overriding **ret_others,
+				 size_t *ret_count);
+
+/* subprojects.c: the project behind a path of junctions; *ret is NULL if it is not loaded and shall not be. */
 int loader_get(struct loaded_project *project, const char *path, const struct yaml_node *asked_by, bool load_subprojects,
 	       struct loaded_project **ret, struct diag *diag);
+
+/* loader.c */
+enum { LOADER_MOST_LEVELS = 4000 }; /* each is a change of project, so no real project comes near this */
+/* An element that was read before, or NULL. */
+struct load_element *loader_known(const struct loaded_project *project, const char *name);
+/* Reads one file.  only_first_pass: anything but junctions and links is left alone (*ret = NULL). */
+int loader_read(struct loaded_project *project, const char *name, const struct yaml_node *asked_by, bool only_first_pass,
+		struct load_element **ret, struct diag *diag);
+/* "junction:name" into project and normalised name.  *ret_project is NULL if the subproject is not loaded. */
+int loader_parse_name(struct loaded_project *project, const char *name, const struct yaml_node *asked_by,
+		      bool load_subprojects, struct loaded_project **ret_project, const char **ret_name, struct diag *diag);
 int loader_file(struct loaded_project *project, const char *name, const struct yaml_node *asked_by,
 		bool load_subprojects, struct load_element **ret, struct diag *diag);
 int loader_target(struct loaded_project *top, const char *name, struct load_element **ret, struct diag *diag);
