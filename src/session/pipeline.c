@@ -1,5 +1,5 @@
 /* A plan through scheduler and workers, and what there is to say about it: see pipeline.h. */
-#include "session/pipeline.h"
+#include "session/pipeline_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,37 +9,14 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "jobs/jobs.h"
 #include "kinds/kinds.h"
-#include "session/driver.h"
-#include "session/stats.h"
-#include "session/workspaces.h"
 
-static const struct {
-	const char *action, *complete; /* the peer's names (queues' action_name, complete_name) */
-	enum jobs_type job;
-} queue_info[SCHED_QUEUES] = {
+const struct pipeline_queue pipeline_queues[SCHED_QUEUES] = {
 	[SCHED_FETCH] = { "Fetch", "Sources Fetched", JOBS_FETCH },
 	[SCHED_BUILD] = { "Build", "Built", JOBS_BUILD },
 };
 
 enum { TICK_US = 100000 };
-
-struct run {
-	const struct session_pipeline *pipeline;
-	struct session *session;
-	struct driver *driver;
-	struct jobs_context context;
-	struct session_stats stats;
-	uint32_t tokens;  /* the budget of compilers; 0: none */
-	uint32_t cpus;
-	struct jobs_programs programs;       /* with tokens: which makes and ninjas there are */
-	struct jobs_parallelism parallelism; /* of the build that is being dispatched */
-	bool lost;        /* a worker died, and its sandbox was left as it was */
-	bool *retried;    /* by element: a person wants the failed build to run again; allocated with the first */
-	struct session_workspaces workspaces; /* loaded if one of the elements has one */
-	struct diag last; /* why the last job failed; its domain and reason are valid in on_ended only */
-};
 
 /* --- words for the frontend --- */
 
@@ -59,7 +36,7 @@ static void name_element(struct session *session, uint32_t element, char hex[DIG
 	*ret_key = hex;
 }
 
-static void on_message(void *data, const struct driver_job *job, const struct wire_message *message)
+void pipeline_on_message(void *data, const struct driver_job *job, const struct wire_message *message)
 {
 	static const enum session_message_type types[WIRE_KIND_END] = {
 		[WIRE_DEBUG] = SESSION_MESSAGE_DEBUG,     [WIRE_STATUS] = SESSION_MESSAGE_STATUS,
@@ -69,14 +46,14 @@ static void on_message(void *data, const struct driver_job *job, const struct wi
 		[WIRE_SUCCESS] = SESSION_MESSAGE_SUCCESS, [WIRE_FAILURE] = SESSION_MESSAGE_FAIL,
 		[WIRE_SKIPPED] = SESSION_MESSAGE_SKIPPED,
 	};
-	struct run *run = data;
+	struct pipeline_run *run = data;
 	struct session *session = run->session;
 	char hex[DIGEST_HEX + 1], task_hex[DIGEST_HEX + 1];
 	struct session_message out = {
 		.type = types[message->kind],
 		.text = message->text,
 		.detail = message->detail,
-		.action = message->action ? message->action : queue_info[job->queue].action,
+		.action = message->action ? message->action : pipeline_queues[job->queue].action,
 		.elapsed_us = message->elapsed_us,
 		.logfile = message->log,
 		.scheduler = message->log != NULL,
@@ -92,18 +69,18 @@ static void on_message(void *data, const struct driver_job *job, const struct wi
 
 static void on_progress(void *data, const struct driver_job *job, const struct wire_progress *progress)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 
 	run->session->frontend->job_progress(run->session->frontend->data, (uint32_t)job->id, progress->done, progress->total);
 }
 
 static void on_started(void *data, const struct driver_job *job)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 	struct session *session = run->session;
 	struct session_job shown = {
 		.id = (uint32_t)job->id,
-		.action = queue_info[job->queue].action,
+		.action = pipeline_queues[job->queue].action,
 		.name = job->element == SCHED_NONE ? "cache" : session->graph.elements[job->element].full_name,
 		.started_us = job->started_us,
 	};
@@ -113,7 +90,7 @@ static void on_started(void *data, const struct driver_job *job)
 }
 
 /* In a non-strict plan the strong key follows from what the dependencies turned out to be: known by now, if ever. */
-static void settle_key(struct run *run, uint32_t element)
+static void settle_key(struct pipeline_run *run, uint32_t element)
 {
 	struct session *session = run->session;
 	struct state_changes changes = STATE_CHANGES_INIT;
@@ -126,7 +103,7 @@ static void settle_key(struct run *run, uint32_t element)
 }
 
 /* Of the build that is about to be dispatched.  tokens 0: it runs no commands, or there is no budget.  most 1: no jobserver. */
-static void find_parallelism(struct run *run, const struct driver_job *job)
+static void find_parallelism(struct pipeline_run *run, const struct driver_job *job)
 {
 	struct session *session = run->session;
 	const struct graph_element *element = &session->graph.elements[job->element];
@@ -150,7 +127,7 @@ static uint32_t jobserver_flags(const struct jobs_parallelism *parallelism)
 
 static uint32_t on_flags(void *data, const struct driver_job *job)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 
 	settle_key(run, job->element);
 	if (job->queue != SCHED_BUILD)
@@ -163,7 +140,7 @@ static uint32_t on_flags(void *data, const struct driver_job *job)
 /* Right after its flags. */
 static bool on_tokens(void *data, const struct driver_job *job UNUSED, struct driver_tokens *ret)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 	const struct jobs_parallelism *found = &run->parallelism;
 
 	*ret = (struct driver_tokens){ found->tokens, found->most, jobserver_flags(found) & JOBS_JOBSERVER_FIFO };
@@ -173,160 +150,18 @@ static bool on_tokens(void *data, const struct driver_job *job UNUSED, struct dr
 /* Now that the sources are there it can be guessed how long the build takes: before the element comes to that queue. */
 static uint32_t on_result(void *data, const struct driver_job *job, const struct wire_result *result)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 
 	if (result->outcome == WIRE_DONE && result->source_files)
 		session_plan_fetched(run->pipeline->plan, run->session, driver_sched(run->driver), job->element, result->source_files);
 	return 0;
 }
 
-/* --- failures --- */
-
-/* Why a job failed, from its result or from the line about its worker's death. */
-static void set_failure(struct run *run, const struct driver_job *job, const struct wire_result *result, const char *lost)
-{
-	diag_release(&run->last);
-	if (lost) {
-		diag_set(&run->last, "jobs", "worker-died", "%s", lost);
-	} else {
-		assert(result);
-		diag_set(&run->last, result->domain ? result->domain : "stream", result->reason, "%s",
-			 result->text ? result->text : "Failed");
-		if (result->detail)
-			diag_detail(&run->last, "%s", result->detail);
-	}
-	if (job->element != SCHED_NONE)
-		diag_element(&run->last, run->session->graph.elements[job->element].full_name);
-}
-
-/* A worker that died has said nothing itself. */
-static void say_lost(struct run *run, const struct driver_job *job, enum driver_end end, const char *lost)
-{
-	struct wire_message message = { .element = job->element, .kind = end == DRIVER_FAILED ? WIRE_FAILURE : WIRE_WARN,
-					.elapsed_us = driver_elapsed_us(run->driver) - job->started_us, .text = lost };
-
-	if (end == DRIVER_CANCELLED)
-		return;
-	if (end != DRIVER_FAILED) {
-		message.elapsed_us = -1;
-		message.detail = end == DRIVER_RETRIED ? "The job will be tried again" : "The job goes to another worker";
-	}
-	on_message(run, job, &message);
-}
-
-/* As the peer does: who said --on-error is not asked. */
-static bool asks_about_failures(const struct session *session)
-{
-	const struct session_globals *g = &session->request->globals;
-
-	return g->interactive && g->on_error == SESSION_UNSET;
-}
-
-static void retry(struct run *run, const struct driver_job *job)
-{
-	if (!run->retried)
-		run->retried = xcalloc(run->session->graph.element_count, sizeof(*run->retried));
-	run->retried[job->element] = true;
-	sched_retry_failed(driver_sched(run->driver), job->element, job->queue);
-}
-
-static void ask_failure(struct run *run, const struct driver_job *job, const char *log)
-{
-	struct session *session = run->session;
-	struct session_failure failure = {
-		.action = queue_info[job->queue].action,
-		.element = session->graph.elements[job->element].full_name,
-		.logfile = log,
-	};
-	enum session_answer answer;
-
-	if (!asks_about_failures(session) || job->element == SCHED_NONE || driver_terminating(run->driver))
-		return;
-	failure.sandbox = job->queue == SCHED_BUILD && session_shell_offered(session, job->element);
-	driver_pause(run->driver);
-	do {
-		answer = session->frontend->ask_failure(session->frontend->data, &failure);
-		if (answer != SESSION_ANSWER_SHELL)
-			continue;
-		/* The other jobs go on meanwhile: one that stood still might hold the lock that making this sandbox waits for. */
-		driver_resume(run->driver);
-		session_shell_failed(session, job->element);
-		driver_pause(run->driver);
-	} while (answer == SESSION_ANSWER_SHELL);
-	switch (answer) {
-	case SESSION_ANSWER_QUIT:
-		driver_quit(run->driver);
-		break;
-	case SESSION_ANSWER_TERMINATE:
-		driver_terminate(run->driver);
-		break;
-	case SESSION_ANSWER_RETRY:
-		retry(run, job);
-		break;
-	case SESSION_ANSWER_CONTINUE: /* of an earlier "quit" nothing is taken back */
-	case SESSION_ANSWER_SHELL:
-	default:
-		break;
-	}
-	driver_resume(run->driver);
-}
-
-/* The next build of a workspace goes on where this one ended, in whatever state that is. */
-static void note_last_build(struct run *run, uint32_t element)
-{
-	struct session *session = run->session;
-	const struct graph_element *e = &session->graph.elements[element];
-	const struct state_element *state = state_get(session->state, element);
-	struct session_workspace *workspace = session_workspaces_find(&run->workspaces, e->full_name);
-	char hex[DIGEST_HEX + 1];
-
-	if (!workspace || (state->artifact.outcome != STATE_ARTIFACT_SUCCESS && state->artifact.outcome != STATE_ARTIFACT_FAILURE))
-		return;
-	digest_to_hex(hex, state->artifact.strong_key.hash);
-	workspace->last_build = arena_strdup(&session->arena, hex);
-	if (session_workspaces_save(&run->workspaces) < 0)
-		session_say(session, SESSION_MESSAGE_WARN, buf_text(&session->diag.message), NULL);
-}
-
-/* How long it took, for the next run's order.  What only copies takes no time worth knowing. */
-static void remember(struct run *run, const struct driver_job *job)
-{
-	const struct graph_element *e = &run->session->graph.elements[job->element];
-	enum session_history_kind kind = job->queue == SCHED_FETCH ? HISTORY_FETCH : HISTORY_BUILD;
-
-	if (job->queue != SCHED_FETCH && (job->queue != SCHED_BUILD || !kinds_runs_commands(e)))
-		return;
-	session_history_add(&run->pipeline->plan->history, kind, run->session->graph.projects[e->project].name, e->full_name,
-			    (driver_elapsed_us(run->driver) - job->started_us) / 1000);
-}
-
-static void on_ended(void *data, const struct driver_job *job, enum driver_end end, const struct wire_result *result,
-		     const char *lost)
-{
-	struct run *run = data;
-	struct session *session = run->session;
-
-	session->frontend->job_ended(session->frontend->data, (uint32_t)job->id);
-	session_stats_add(&run->stats, job, result, driver_elapsed_us(run->driver));
-	run->lost |= lost != NULL;
-	if (lost)
-		say_lost(run, job, end, lost);
-	if (job->queue == SCHED_BUILD && result && session->graph.elements[job->element].workspace)
-		note_last_build(run, job->element);
-	if (end == DRIVER_DONE)
-		remember(run, job);
-	if (end != DRIVER_FAILED)
-		return;
-	set_failure(run, job, result, lost);
-	session->frontend->task_failed(session->frontend->data, &run->last);
-	ask_failure(run, job, result ? result->log : NULL);
-}
-
 /* --- person and clock --- */
 
 static enum driver_answer on_interrupt(void *data)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 
 	switch (run->session->frontend->ask_interrupt(run->session->frontend->data)) {
 	case SESSION_ANSWER_QUIT:
@@ -343,7 +178,7 @@ static enum driver_answer on_interrupt(void *data)
 
 static void on_suspend(void *data, bool stopping)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 
 	if (stopping)
 		run->session->frontend->suspend(run->session->frontend->data);
@@ -351,7 +186,7 @@ static void on_suspend(void *data, bool stopping)
 
 enum { QUEUES_MAX = SCHED_QUEUES };
 
-static size_t tally(struct run *run, struct session_queue queues[QUEUES_MAX])
+static size_t tally(struct pipeline_run *run, struct session_queue queues[QUEUES_MAX])
 {
 	size_t n = 0;
 
@@ -361,7 +196,7 @@ static size_t tally(struct run *run, struct session_queue queues[QUEUES_MAX])
 		if (!(run->pipeline->queues & SCHED_BIT(q)))
 			continue;
 		sched_counts(driver_sched(run->driver), (enum sched_queue)q, &counts);
-		queues[n++] = (struct session_queue){ queue_info[q].action, queue_info[q].complete, counts.processed,
+		queues[n++] = (struct session_queue){ pipeline_queues[q].action, pipeline_queues[q].complete, counts.processed,
 						      counts.skipped, counts.failed };
 	}
 	return n;
@@ -369,7 +204,7 @@ static size_t tally(struct run *run, struct session_queue queues[QUEUES_MAX])
 
 static void on_tick(void *data)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 	struct session *session = run->session;
 	struct session_queue queues[QUEUES_MAX];
 	struct sched_totals totals;
@@ -388,7 +223,7 @@ static void on_tick(void *data)
 
 static void on_trace(void *data, const char *text)
 {
-	struct run *run = data;
+	struct pipeline_run *run = data;
 
 	session_say(run->session, SESSION_MESSAGE_DEBUG, text, NULL);
 }
@@ -397,10 +232,10 @@ static const struct driver_events events = {
 	.flags = on_flags,
 	.tokens = on_tokens,
 	.started = on_started,
-	.message = on_message,
+	.message = pipeline_on_message,
 	.progress = on_progress,
 	.result = on_result,
-	.ended = on_ended,
+	.ended = pipeline_on_ended,
 	.interrupt = on_interrupt,
 	.suspend = on_suspend,
 	.tick = on_tick,
@@ -409,7 +244,7 @@ static const struct driver_events events = {
 
 /* --- start and end --- */
 
-static void configure_sched(const struct run *run, struct sched_config *config)
+static void configure_sched(const struct pipeline_run *run, struct sched_config *config)
 {
 	static const enum sched_on_error policies[] = {
 		[PROJECT_ON_ERROR_CONTINUE] = SCHED_ON_ERROR_CONTINUE,
@@ -431,7 +266,7 @@ static void configure_sched(const struct run *run, struct sched_config *config)
 	if (!(config->queues & SCHED_BIT(SCHED_BUILD)))
 		config->imperative = SCHED_QUEUES; /* a fetch that was told to quit starts nothing more */
 	/* A person is asked about each failure, after which it is too late to stop what a policy has begun. */
-	config->on_error = asks_about_failures(run->session) ? SCHED_ON_ERROR_CONTINUE : policies[context->on_error];
+	config->on_error = pipeline_asks_about_failures(run->session) ? SCHED_ON_ERROR_CONTINUE : policies[context->on_error];
 	config->network_retries = (uint32_t)MAX(context->network_retries, 0);
 	if (g->workers != SESSION_UNSET)
 		config->max_workers = (uint32_t)g->workers;
@@ -448,7 +283,7 @@ static enum elements_buildtrees buildtrees(const struct project_context *context
 	return table[context->cache_buildtrees];
 }
 
-static bool will_run_commands(const struct run *run)
+static bool will_run_commands(const struct pipeline_run *run)
 {
 	const struct graph *graph = &run->session->graph;
 
@@ -459,7 +294,7 @@ static bool will_run_commands(const struct run *run)
 }
 
 /* Finds what the last builds of open workspaces left; here, because jobs look up nothing. */
-static void find_last_builds(struct run *run)
+static void find_last_builds(struct pipeline_run *run)
 {
 	struct session *session = run->session;
 	struct jobs_last_build *found = ARENA_ARRAY(&session->arena, struct jobs_last_build, run->workspaces.count + 1u);
@@ -482,7 +317,7 @@ static void find_last_builds(struct run *run)
 	}
 }
 
-static int prepare(struct run *run)
+static int prepare(struct pipeline_run *run)
 {
 	struct session *session = run->session;
 	struct sandbox_host_options options = session_host_options(session);
@@ -527,7 +362,7 @@ static uint32_t count_cpus(void)
 }
 
 /* A budget is worth its while where builds that run side by side could start more processes than it has tokens. */
-static uint32_t choose_budget(const struct run *run, const struct sched_config *config)
+static uint32_t choose_budget(const struct pipeline_run *run, const struct sched_config *config)
 {
 	const struct session_globals *g = &run->session->request->globals;
 	uint64_t tokens = g->jobs == SESSION_UNSET ? run->cpus : (uint64_t)MAX(g->jobs, 0);
@@ -540,7 +375,7 @@ static uint32_t choose_budget(const struct run *run, const struct sched_config *
 	return (uint32_t)MIN(tokens, 65536u);
 }
 
-static int start(struct run *run)
+static int start(struct pipeline_run *run)
 {
 	struct session *session = run->session;
 	struct driver_config config = {
@@ -559,12 +394,12 @@ static int start(struct run *run)
 	config.tokens = run->tokens = choose_budget(run, &config.sched);
 	config.fifo_prefix = run->context.fifo_prefix;
 	for (int q = 0; q < SCHED_QUEUES; q++)
-		config.job_types[q] = queue_info[q].job;
+		config.job_types[q] = pipeline_queues[q].job;
 	r = driver_new(&run->driver, &config);
 	return r < 0 ? diag_errno(&session->diag, "stream", NULL, -r, "Could not start the scheduler") : 0;
 }
 
-static void summarize(struct run *run)
+static void summarize(struct pipeline_run *run)
 {
 	struct session *session = run->session;
 	struct session_queue queues[QUEUES_MAX];
@@ -583,7 +418,7 @@ static void summarize(struct run *run)
 	free(summary.failed_elements);
 }
 
-static int conclude(struct run *run, enum sched_outcome outcome)
+static int conclude(struct pipeline_run *run, enum sched_outcome outcome)
 {
 	struct session *session = run->session;
 
@@ -604,7 +439,7 @@ static int conclude(struct run *run, enum sched_outcome outcome)
 int session_run_pipeline(const struct session_pipeline *pipeline)
 {
 	struct session *session = pipeline->session;
-	struct run run = { .pipeline = pipeline, .session = session };
+	struct pipeline_run run = { .pipeline = pipeline, .session = session };
 	enum sched_outcome outcome = SCHED_END_FAILED;
 	struct session_activity activity = { session, pipeline->activity, session->start_us, GRAPH_NONE };
 	int r = prepare(&run);
