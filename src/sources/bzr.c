@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -172,4 +173,45 @@ static int tree(struct sources_context *ctx, const struct graph_source *source, 
 	return r;
 }
 
-const struct sources_ops sources_bzr = { .kind = "bzr", .have = have, .fetch = fetch, .tree = tree };
+/* ---- workspaces ---- */
+
+/* A light checkout of the origin's branch, as bst makes it, but at the ref, where the files are: bst's `switch` takes them
+ * along to the newest revision.  It is made beside the files, which are there already, and moved to them. */
+static int make_checkout(struct branch *branch, const char *directory, const char *beside)
+{
+	const char *url = arena_printf(&branch->arena, "%s/%s", branch->bzr->url, branch->bzr->track);
+	const char *to = arena_printf(&branch->arena, "--directory=%s", beside);
+	const char *copy[] = { "bzr", "branch", branch->revision, branch->directory, beside, NULL };
+	const char *turn[] = { "bzr", "switch", branch->revision, to, url, NULL };
+	const char *from = arena_printf(&branch->arena, "%s/.bzr", beside), *target = arena_printf(&branch->arena, "%s/.bzr", directory);
+	int r = sources_check_argument(branch->ctx, "bzr", url);
+
+	if (r == 0)
+		r = sources_run(branch->ctx, copy, arena_printf(&branch->arena, "Failed to branch revision %s from branch %s to %s",
+								branch->bzr->ref, branch->directory, directory), NULL);
+	if (r == 0)
+		r = sources_run(branch->ctx, turn,
+				arena_printf(&branch->arena, "Failed to switch workspace's parent branch to %s", url), NULL);
+	if (r == 0 && rename(from, target) < 0)
+		r = diag_errno(branch->ctx->diag, "source", NULL, errno, "Cannot put bzr's directory at %s", target);
+	return r;
+}
+
+static int workspace(struct sources_context *ctx, const struct graph_source *source, const struct digest *files UNUSED,
+		     const char *directory)
+{
+	_cleanup_free_ char *beside = xasprintf("%s/.bzr.millrace", directory);
+	_cleanup_close_ int fd = -1;
+	struct branch branch;
+	int r = find(&branch, ctx, source);
+
+	if (r == 0) {
+		fd = lock(&branch);
+		r = fd < 0 ? fd : make_checkout(&branch, directory, beside);
+	}
+	(void)fs_remove_all(AT_FDCWD, beside);
+	arena_release(&branch.arena);
+	return r;
+}
+
+const struct sources_ops sources_bzr = { .kind = "bzr", .have = have, .fetch = fetch, .tree = tree, .workspace = workspace };
