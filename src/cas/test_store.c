@@ -1,4 +1,5 @@
 /* Unit tests of the store, of import, checkout and of recovery after a power cut. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -15,7 +16,7 @@
 #include <cmocka.h>
 
 #include "base/fs.h"
-#include "cas/cas.h"
+#include "cas/cas_internal.h"
 
 static char scratch[64];
 static int scratch_fd;
@@ -76,6 +77,77 @@ static void test_put_get(void **state)
 	assert_int_equal(st.st_mode & 07777, 0444);
 	free(path);
 	buf_release(&back);
+}
+
+static unsigned count_names(const char *below)
+{
+	DIR *dir = fdopendir(openat(scratch_fd, below, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	unsigned count = 0;
+
+	assert_non_null(dir);
+	for (struct dirent *entry; (entry = readdir(dir));)
+		count += *entry->d_name != '.';
+	closedir(dir);
+	return count;
+}
+
+/* However an object gets its name: whole, read-only, the only name of its file, and no other name left. */
+static void test_ways_to_a_name(void **state)
+{
+	for (unsigned way = CAS_BY_DESCRIPTOR; way <= CAS_BY_NAME; way++)
+		for (unsigned i = 0; i < 2; i++) {
+			_cleanup_buf_ struct buf back = BUF_INIT;
+			char text[32], *path;
+			struct digest digest;
+			struct stat st;
+			mode_t umask_was = umask(i ? 0077 : 0022);
+
+			cas->way = way;
+			cas->mode_sure = false;
+			snprintf(text, sizeof text, "way %u, %u", way, i);
+			assert_int_equal(cas_put(cas, text, strlen(text), &digest), 0);
+			umask(umask_was);
+			assert_true(cas->way >= way); /* higher where this one cannot be gone */
+			path = object_path(&digest);
+			assert_int_equal(fstatat(scratch_fd, path, &st, AT_SYMLINK_NOFOLLOW), 0);
+			assert_int_equal(st.st_mode, S_IFREG | 0444);
+			assert_int_equal(st.st_nlink, 1);
+			assert_int_equal(cas_get(cas, &digest, &back), 0);
+			assert_string_equal(buf_text(&back), text);
+			free(path);
+		}
+	assert_int_equal(count_names("cache/cas/tmp"), 0);
+}
+
+/* Something else under an object's name: what is a name alone is replaced, what is not is left and said. */
+static void test_name_is_taken(void **state)
+{
+	for (unsigned way = CAS_BY_DESCRIPTOR; way <= CAS_BY_NAME; way++) {
+		_cleanup_buf_ struct buf back = BUF_INIT;
+		struct digest digest;
+		char text[16], *path, *bucket;
+
+		snprintf(text, sizeof text, "taken %u", way);
+		digest_of(&digest, text, strlen(text));
+		path = object_path(&digest);
+		bucket = xstrndup(path, (size_t)(fs_basename(path) - path - 1));
+		assert_int_equal(fs_mkdir_p(scratch_fd, bucket, 0755), 0);
+		assert_int_equal(symlinkat("/etc/passwd", scratch_fd, path), 0);
+		cas->way = way;
+		assert_int_equal(cas_put(cas, text, strlen(text), NULL), 0);
+		assert_int_equal(cas_get(cas, &digest, &back), 0);
+		assert_string_equal(buf_text(&back), text);
+
+		assert_int_equal(unlinkat(scratch_fd, path, 0), 0);
+		assert_int_equal(mkdirat(scratch_fd, path, 0755), 0);
+		cas_forget(cas, 0);
+		cas->way = way;
+		assert_true(cas_put(cas, text, strlen(text), NULL) < 0);
+		assert_int_equal(unlinkat(scratch_fd, path, AT_REMOVEDIR), 0);
+		free(bucket);
+		free(path);
+	}
+	assert_int_equal(count_names("cache/cas/tmp"), 0);
 }
 
 static void damage(const struct digest *digest, const char *text)
@@ -366,7 +438,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(test_put_get),
+		TEST(test_put_get), TEST(test_ways_to_a_name), TEST(test_name_is_taken),
 		TEST(test_broken_objects_are_missing),
 		TEST(test_writer),
 		TEST(test_import_and_checkout),
