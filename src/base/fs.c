@@ -104,6 +104,19 @@ int fs_write_file(int dirfd, const char *path, const void *data, size_t size_byt
 	return r;
 }
 
+int fs_write_new(int dirfd, const char *path, const void *data, size_t size_bytes, mode_t mode)
+{
+	size_t parent_len = (size_t)(fs_basename(path) - path);
+	_cleanup_free_ char *parent = parent_len ? xstrndup(path, parent_len) : xstrdup(".");
+	_cleanup_close_ int fd = openat(dirfd, parent, O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fs_write_all(fd, data, size_bytes);
+	return r == 0 && linkat(fd, "", dirfd, path, AT_EMPTY_PATH) < 0 ? -errno : r;
+}
+
 int fs_mkdir_p(int dirfd, const char *path, mode_t mode)
 {
 	_cleanup_free_ char *copy = NULL;

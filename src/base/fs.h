@@ -20,6 +20,9 @@ ssize_t fs_pread_some(int fd, void *ret, size_t size_bytes, off_t at);
 int fs_write_all(int fd, const void *data, size_t size_bytes);
 /* Writes path through a temporary file beside it and rename; mode is subject to umask. */
 int fs_write_file(int dirfd, const char *path, const void *data, size_t size_bytes, mode_t mode);
+/* As fs_write_file for a path that is not there yet, without a temporary name: half the price.  Fails, and has done nothing,
+ * with -EEXIST if it is there, and with others where kernel, file system or rights do not allow it: then fs_write_file may. */
+int fs_write_new(int dirfd, const char *path, const void *data, size_t size_bytes, mode_t mode);
 /* Calls fn for each name in the directory that does not begin with a dot, in no order; fn's dirfd is that directory.  Stops
  * at the first result that is negative.  0 if there is no such directory. */
 int fs_each_name(int dirfd, const char *path, int (*fn)(void *data, int dirfd, const char *name), void *data);

@@ -242,6 +242,37 @@ static void files_are_written_whole_and_removed(void **state)
 	assert_int_equal(fs_remove_all(AT_FDCWD, dir), 0);
 }
 
+/* A new file is whole or not there, and nothing that was there is touched. */
+static void new_files_have_one_name(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/test-base-XXXXXX";
+	_cleanup_buf_ struct buf back = BUF_INIT;
+	struct stat st;
+	int fd, r;
+
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fs_write_new(fd, "a/b", "hello", 5, 0644), -ENOENT);
+	assert_int_equal(mkdirat(fd, "a", 0755), 0);
+	r = fs_write_new(fd, "a/b", "hello", 5, 0600);
+	if (r == 0) { /* else: kernel, file system or rights do not allow it, and nothing is there */
+		assert_int_equal(fstatat(fd, "a/b", &st, 0), 0);
+		assert_int_equal(st.st_nlink, 1);
+		assert_int_equal(st.st_mode, S_IFREG | 0600);
+		assert_int_equal(fs_write_new(fd, "a/b", "other", 5, 0600), -EEXIST);
+		assert_int_equal(fs_read_file(&back, fd, "a/b", 100), 0);
+		assert_string_equal(buf_text(&back), "hello");
+		assert_int_equal(fs_write_new(fd, "c", "", 0, 0644), 0);
+		assert_int_equal(unlinkat(fd, "a/b", 0), 0);
+		assert_int_equal(unlinkat(fd, "c", 0), 0);
+	}
+	assert_int_equal(unlinkat(fd, "a", AT_REMOVEDIR), 0); /* empty */
+	close(fd);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,7 +285,7 @@ int main(void)
 		cmocka_unit_test(arenas_reset_to_one_clean_block),
 		cmocka_unit_test(arenas_know_what_is_theirs),
 		cmocka_unit_test(diags_print_as_the_peer_does),
-		cmocka_unit_test(files_are_written_whole_and_removed),
+		cmocka_unit_test(files_are_written_whole_and_removed), cmocka_unit_test(new_files_have_one_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
