@@ -3,7 +3,7 @@
  * The store is BuildStream 2's own, so that both tools can share one cache directory:
  *
  *     <cachedir>/cas/objects/xx/yyyy...   one blob per file, named by its SHA-256 (2 + 62 hex digits), mode 0444
- *     <cachedir>/cas/tmp/                 blobs being written; renamed into objects/ when complete
+ *     <cachedir>/cas/tmp/                 blobs being written piece by piece; renamed into objects/ when complete
  *     <cachedir>/cas/disk_usage           the peer daemon's own count; never read, and removed where it would be wrong
  *     <cachedir>/millrace/cas/            what is ours: session markers (crash recovery)
  *     <cachedir>/millrace/whole           what was found whole in earlier runs
