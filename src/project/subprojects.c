@@ -1,6 +1,7 @@
 /* Projects behind junctions, by the path of their junctions' names (compat 1.9). */
 #include "project/project_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static int override_subproject(struct loaded_project *project, const char *name,
 		const struct yaml_node *node = winner.override->target_node;
 
 		r = loader_get(winner.by, node->text, node, true, ret, diag);
+		assert(r < 0 || *ret); /* who wants subprojects loaded gets them */
 		/* It can still be reached by the old path, so those projects have a say in conflicts, too. */
 		if (r >= 0 && *ret != project)
 			*items_add(&(*ret)->alternative_parents) = project;
