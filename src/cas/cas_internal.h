@@ -64,7 +64,7 @@ struct cas {
 	int64_t trimmed_bytes;   /* what layers took after room was made the last time */
 	void (*on_recovery)(void *data);
 	void *on_recovery_data;
-	enum { CAS_BY_DESCRIPTOR, CAS_BY_PROC, CAS_BY_NAME } way; /* how objects get their names (store.c); goes up, not down */
+	enum { CAS_BY_DESCRIPTOR, CAS_BY_PROC, CAS_BY_NAME } way; /* how objects get their names (put.c); goes up, not down */
 	uint32_t temp_count;     /* files made before they had their name; stays 0 until this process writes something */
 	uint32_t temp_random;
 	bool mode_sure;          /* temporaries get mode 0444 as they are made */

@@ -20,7 +20,7 @@ struct checkout {
 	struct buf path;
 };
 
-/* A copy failed; which one, copiers_finish says. */
+/* A copy failed; which one, copiers_end says. */
 enum { STOPPED = -ECANCELED };
 
 static int fail(struct checkout *out, int err)
@@ -183,7 +183,7 @@ static int finish_copies(struct checkout *out, int r)
 {
 	struct copy failed;
 	bool broken;
-	int error = copiers_finish(out->copiers, &failed, &broken);
+	int error = copiers_end(out->copiers, &failed, &broken);
 
 	if (error < 0) {
 		if (broken)
@@ -194,7 +194,6 @@ static int finish_copies(struct checkout *out, int r)
 		free(failed.path);
 		r = error;
 	}
-	copiers_free(out->copiers);
 	return r;
 }
 

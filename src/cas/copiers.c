@@ -26,7 +26,7 @@ enum { MOST_THREADS = 3, MOST_WAITING = 64, WAKE_FILES = 16, WAKE_BYTES = 256 <<
 
 struct copiers {
 	pthread_t threads[MOST_THREADS];
-	unsigned thread_count, most_threads;
+	unsigned thread_count;
 	bool started;
 	atomic_bool no_clone; /* this file system cannot */
 	atomic_bool stops;    /* something failed: what waits is dropped */
@@ -153,7 +153,6 @@ static void work_on(struct copiers *copiers, struct copy *copy)
 			copiers->error = r;
 			copiers->broken = broken;
 			copiers->failed = *copy;
-			copiers->failed.path = copy->path;
 			copy->path = NULL;
 		}
 		copiers->stops = true;
@@ -197,14 +196,6 @@ static void *copier(void *data)
 	return NULL;
 }
 
-static void start(struct copiers *copiers)
-{
-	copiers->started = true;
-	while (copiers->thread_count < copiers->most_threads &&
-	       pthread_create(&copiers->threads[copiers->thread_count], NULL, copier, copiers) == 0)
-		copiers->thread_count++;
-}
-
 static unsigned spare_processors(void)
 {
 	cpu_set_t set;
@@ -212,11 +203,20 @@ static unsigned spare_processors(void)
 	return sched_getaffinity(0, sizeof set, &set) < 0 ? 0 : (unsigned)CPU_COUNT(&set) - 1;
 }
 
+static void start(struct copiers *copiers)
+{
+	unsigned most = MIN(spare_processors(), MOST_THREADS);
+
+	copiers->started = true;
+	while (copiers->thread_count < most &&
+	       pthread_create(&copiers->threads[copiers->thread_count], NULL, copier, copiers) == 0)
+		copiers->thread_count++;
+}
+
 struct copiers *copiers_new(void)
 {
 	struct copiers *copiers = xcalloc(1, sizeof *copiers);
 
-	copiers->most_threads = MIN(spare_processors(), MOST_THREADS);
 	pthread_mutex_init(&copiers->lock, NULL);
 	pthread_cond_init(&copiers->given, NULL);
 	return copiers;
@@ -224,19 +224,14 @@ struct copiers *copiers_new(void)
 
 bool copiers_give(struct copiers *copiers, struct copy *copy)
 {
-	bool wake = false, full;
 	struct copy own;
+	bool wake, full;
 
 	pthread_mutex_lock(&copiers->lock);
-	full = copiers->count == MOST_WAITING;
-	if (!full) {
-		copiers->waiting[(copiers->first + copiers->count++) % MOST_WAITING] = *copy;
-		copiers->waiting_bytes += copy->digest.size_bytes;
-		wake = copiers->count >= WAKE_FILES || copiers->waiting_bytes >= WAKE_BYTES;
-	} else if (take(copiers, &own)) { /* the caller copies one, too */
-		copiers->waiting[(copiers->first + copiers->count++) % MOST_WAITING] = *copy;
-		copiers->waiting_bytes += copy->digest.size_bytes;
-	}
+	full = copiers->count == MOST_WAITING && take(copiers, &own); /* the caller copies one, too */
+	copiers->waiting[(copiers->first + copiers->count++) % MOST_WAITING] = *copy;
+	copiers->waiting_bytes += copy->digest.size_bytes;
+	wake = !full && (copiers->count >= WAKE_FILES || copiers->waiting_bytes >= WAKE_BYTES);
 	pthread_mutex_unlock(&copiers->lock);
 	if (wake && !copiers->started)
 		start(copiers);
@@ -247,9 +242,10 @@ bool copiers_give(struct copiers *copiers, struct copy *copy)
 	return !copiers->stops;
 }
 
-int copiers_finish(struct copiers *copiers, struct copy *ret_failed, bool *ret_broken)
+int copiers_end(struct copiers *copiers, struct copy *ret_failed, bool *ret_broken)
 {
 	struct copy copy;
+	int error;
 
 	pthread_mutex_lock(&copiers->lock);
 	copiers->ends = true;
@@ -260,25 +256,13 @@ int copiers_finish(struct copiers *copiers, struct copy *ret_failed, bool *ret_b
 		pthread_mutex_lock(&copiers->lock);
 	}
 	pthread_mutex_unlock(&copiers->lock);
-	for (; copiers->thread_count > 0; copiers->thread_count--)
-		pthread_join(copiers->threads[copiers->thread_count - 1], NULL);
+	for (unsigned i = 0; i < copiers->thread_count; i++)
+		pthread_join(copiers->threads[i], NULL);
 	*ret_failed = copiers->failed;
 	*ret_broken = copiers->broken;
-	copiers->failed.path = NULL;
-	return copiers->error;
-}
-
-void copiers_free(struct copiers *copiers)
-{
-	struct copy failed;
-	bool broken;
-
-	if (!copiers)
-		return;
-	copiers->stops = true;
-	copiers_finish(copiers, &failed, &broken);
-	free(failed.path);
+	error = copiers->error;
 	pthread_cond_destroy(&copiers->given);
 	pthread_mutex_destroy(&copiers->lock);
 	free(copiers);
+	return error;
 }

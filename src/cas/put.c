@@ -93,6 +93,14 @@ static int finish_mode(struct cas *cas, int fd)
 	return !cas->mode_sure && fchmod(fd, 0444) < 0 ? -errno : 0;
 }
 
+/* All of an object into its file, which has no name of an object's yet. */
+static int fill(struct cas *cas, int fd, const void *data, size_t len)
+{
+	int r = cas_check_space(cas, fs_write_all(fd, data, len));
+
+	return r == 0 ? finish_mode(cas, fd) : r;
+}
+
 static int put_named(struct cas *cas, const void *data, size_t len, const struct digest *digest)
 {
 	char temp[TEMP_NAME_BYTES];
@@ -101,9 +109,7 @@ static int put_named(struct cas *cas, const void *data, size_t len, const struct
 
 	if (fd < 0)
 		return fd;
-	r = cas_check_space(cas, fs_write_all(fd, data, len));
-	if (r == 0)
-		r = finish_mode(cas, fd);
+	r = fill(cas, fd, data, len);
 	if (r < 0) {
 		unlinkat(cas->tmp_fd, temp, 0);
 		return r;
@@ -170,9 +176,7 @@ static int put_nameless(struct cas *cas, const void *data, size_t len, const str
 
 	if (fd < 0)
 		return fd;
-	r = cas_check_space(cas, fs_write_all(fd, data, len));
-	if (r == 0)
-		r = finish_mode(cas, fd);
+	r = fill(cas, fd, data, len);
 	if (r == 0)
 		r = cas_make_room(cas, digest->size_bytes);
 	cas_object_name(name, digest->hash);
