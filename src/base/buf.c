@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A new buffer's room, as most texts need; up to what size it doubles; what is printed in one go without measuring it first. */
+enum { FIRST_BYTES = 128, DOUBLE_BYTES = 4096, LINE_BYTES = 96 };
+
 char *buf_room(struct buf *buf, size_t len_bytes)
 {
 	size_t need;
@@ -13,8 +16,8 @@ char *buf_room(struct buf *buf, size_t len_bytes)
 	if (__builtin_add_overflow(buf->len, len_bytes + 1, &need))
 		bug("buffer of %zu + %zu bytes", buf->len, len_bytes);
 	if (need > buf->cap) {
-		size_t cap = buf->cap + buf->cap / 2;
-		buf->cap = MAX(MAX(cap, need), (size_t)64);
+		size_t cap = buf->cap + (buf->cap < DOUBLE_BYTES ? buf->cap : buf->cap / 2);
+		buf->cap = MAX(MAX(cap, need), (size_t)FIRST_BYTES);
 		buf->data = xrealloc(buf->data, buf->cap);
 		buf->data[buf->len] = '\0';
 	}
@@ -39,14 +42,19 @@ void buf_adds(struct buf *buf, const char *text)
 void buf_vprintf(struct buf *buf, const char *fmt, va_list ap)
 {
 	va_list again;
+	size_t room;
 	int len;
 
+	buf_room(buf, LINE_BYTES);
+	room = buf->cap - buf->len;
 	va_copy(again, ap);
-	len = vsnprintf(NULL, 0, fmt, again);
+	len = vsnprintf(buf->data + buf->len, room, fmt, again);
 	va_end(again);
 	assert(len >= 0);
-	buf_room(buf, (size_t)len);
-	vsnprintf(buf->data + buf->len, (size_t)len + 1, fmt, ap);
+	if ((size_t)len >= room) {
+		buf_room(buf, (size_t)len);
+		vsnprintf(buf->data + buf->len, (size_t)len + 1, fmt, ap);
+	}
 	buf->len += (size_t)len;
 }
 

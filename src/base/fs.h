@@ -9,6 +9,9 @@
 
 #include "base/buf.h"
 
+/* openat(2) for reading, with O_CLOEXEC and flags, that leaves the time of last access as it is where that is allowed: a first
+ * look at thousands of files would else write as many inodes. */
+int fs_open_read(int dirfd, const char *path, int flags);
 /* Reads a whole file into ret (appended).  -EFBIG beyond max_bytes. dirfd may be AT_FDCWD. */
 int fs_read_file(struct buf *ret, int dirfd, const char *path, size_t max_bytes);
 /* Reads fd to its end, as above. */

@@ -229,10 +229,15 @@ enum {
 int cas_import(struct cas *cas, int dirfd, const char *path, unsigned flags, struct cas_statcache *statcache,
 	       struct digest *ret, struct diag *diag);
 
+/* The tree at an absolute path once more, into the store, after it was hashed with this statcache and found to be `expect`: no
+ * directory is read, since their names are known.  False if it is not recorded so, is not the same any more, or could not
+ * be read or stored; then cas_import does it, or says why not. */
+bool cas_import_again(struct cas *cas, const char *path, struct cas_statcache *statcache, const struct digest *expect);
+
 /* The stat cache, one file (<cachedir>/millrace/statcache), mapped at open, written back as a whole at _save through a
  * rename, so that concurrent sessions lose at most entries, never correctness.  A file whose ctime is not clearly older
  * than the moment it was hashed is never remembered (git's racy timestamps).  _get and _put are for single files (patches);
- * trees go through cas_import.  get, put and cas_import may be called from several threads; new, save and free not.
+ * trees go through cas_import.  get, put and both imports may be called from several threads; new, save and free not.
  * _new never fails for a missing or damaged file: the cache is empty then. */
 int cas_statcache_new(struct cas_statcache **ret, const char *cachedir);
 /* Digest of the regular file described by st at this absolute path; false if not known or changed. */

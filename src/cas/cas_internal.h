@@ -107,6 +107,9 @@ enum { OBJECT_NAME_BYTES = 2 + 1 + 62 + 1 };
 void cas_object_name(char ret[OBJECT_NAME_BYTES], const uint8_t hash[DIGEST_BYTES]);
 /* Remembers that the object is there. */
 void cas_saw(struct cas *cas, const struct digest *digest);
+/* cas_put_fd of a file of which st is known. */
+struct stat;
+int cas_put_open(struct cas *cas, int fd, const struct stat *st, struct digest *ret);
 /* Makes objects/xx if need be. */
 int cas_make_bucket(struct cas *cas, const uint8_t hash[DIGEST_BYTES]);
 /* A new file below cas/tmp, open for writing; its name goes to ret. */

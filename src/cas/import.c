@@ -117,7 +117,7 @@ int cas_take_fd(struct cas *cas, int dirfd, const char *name, int fd, struct dig
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	r = move_file(cas, dirfd, name, fd, &st, ret);
-	return r == 1 ? cas_put_fd(cas, fd, ret) : r;
+	return r == 1 ? cas_put_open(cas, fd, &st, ret) : r;
 }
 
 static void describe_file(const struct import *import, const struct stat *st, struct cas_entry *entry)
@@ -149,7 +149,7 @@ static int import_file(struct import *import, int dirfd, struct cas_entry *entry
 {
 	/* O_NONBLOCK: a FIFO put in the file's place must not make us wait */
 	_cleanup_close_ int fd =
-		openat(dirfd, entry->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+		fs_open_read(dirfd, entry->name, O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	int r = 1;
 
@@ -168,7 +168,7 @@ static int import_file(struct import *import, int dirfd, struct cas_entry *entry
 	}
 	if (import->flags & CAS_IMPORT_MOVE)
 		r = move_file(import->cas, dirfd, entry->name, fd, &st, &entry->digest);
-	return r == 1 ? cas_put_fd(import->cas, fd, &entry->digest) : r;
+	return r == 1 ? cas_put_open(import->cas, fd, &st, &entry->digest) : r;
 }
 
 static int import_symlink(struct import *import, int dirfd, struct cas_entry *entry)
@@ -195,7 +195,7 @@ static int import_directory(struct import *import, int fd, unsigned depth, struc
 
 static int import_subdirectory(struct import *import, int dirfd, struct cas_entry *entry, unsigned depth)
 {
-	int fd = openat(dirfd, entry->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = fs_open_read(dirfd, entry->name, O_DIRECTORY | O_NOFOLLOW);
 
 	struct stat st;
 	int r;
@@ -383,7 +383,7 @@ int cas_import(struct cas *cas, int dirfd, const char *path, unsigned flags, str
 
 	buf_adds(&import.path, path);
 	import.root_len = import.path.len;
-	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	fd = fs_open_read(dirfd, path, O_DIRECTORY | O_NOFOLLOW);
 	if (fd >= 0)
 		r = import_root(&import, fd, path, statcache, ret);
 	else if (errno == ENOTDIR)

@@ -310,19 +310,16 @@ static int put_big(struct cas *cas, int fd, struct digest *ret)
 	return cas_writer_end(writer, NULL, ret);
 }
 
-int cas_put_fd(struct cas *cas, int fd, struct digest *ret)
+int cas_put_open(struct cas *cas, int fd, const struct stat *st, struct digest *ret)
 {
 	_cleanup_free_ char *heap = NULL;
 	char small[8192], *data = small;
-	struct stat st;
 	size_t len = 0, cap = sizeof small;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size >= COPY_BYTES)
+	if (st->st_size >= COPY_BYTES)
 		return put_big(cas, fd, ret);
-	if ((size_t)st.st_size >= cap) {
-		cap = (size_t)st.st_size + 1;
+	if ((size_t)st->st_size >= cap) {
+		cap = (size_t)st->st_size + 1;
 		heap = xmalloc(cap);
 		data = heap;
 	}
@@ -332,10 +329,17 @@ int cas_put_fd(struct cas *cas, int fd, struct digest *ret)
 		if (n < 0)
 			return (int)n;
 		len += (size_t)n;
-		if (n == 0 || len == (size_t)st.st_size)
+		if (n == 0 || len == (size_t)st->st_size)
 			return cas_put(cas, data, len, ret);
 	}
 	return put_big(cas, fd, ret); /* it grew while we read */
+}
+
+int cas_put_fd(struct cas *cas, int fd, struct digest *ret)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 ? -errno : cas_put_open(cas, fd, &st, ret);
 }
 
 int cas_put_file(struct cas *cas, int dirfd, const char *path, struct digest *ret)
@@ -348,5 +352,5 @@ int cas_put_file(struct cas *cas, int dirfd, const char *path, struct digest *re
 		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return S_ISREG(st.st_mode) ? cas_put_fd(cas, fd, ret) : -EINVAL;
+	return S_ISREG(st.st_mode) ? cas_put_open(cas, fd, &st, ret) : -EINVAL;
 }

@@ -253,54 +253,63 @@ bool cas_statcache_get(struct cas_statcache *cache, const char *path, const stru
 	return true;
 }
 
-/* One entry of a record; false at its end or if it is cut. */
-struct item {
-	uint8_t type;
-	uint64_t signature;
-	struct digest digest;
-	const char *name;
-	size_t name_len;
-};
-
-static bool next_item(const char **at, const char *end, struct item *ret)
+bool statcache_next(struct statcache_items *items, struct statcache_item *ret)
 {
 	size_t fixed = sizeof ret->signature;
 	const char *nul;
 
-	if (*at >= end)
+	if (items->at >= items->end)
 		return false;
-	ret->type = (uint8_t)*(*at)++;
+	ret->type = (uint8_t)*items->at++;
 	if (ret->type == CAS_NONE)
 		return true;
 	if (ret->type == CAS_FILE)
 		fixed += sizeof ret->digest.size_bytes + DIGEST_BYTES;
-	if ((size_t)(end - *at) < fixed)
+	if ((size_t)(items->end - items->at) < fixed)
 		return false;
-	memcpy(&ret->signature, *at, sizeof ret->signature);
+	memcpy(&ret->signature, items->at, sizeof ret->signature);
 	if (ret->type == CAS_FILE) {
-		memcpy(&ret->digest.size_bytes, *at + 8, 8);
-		memcpy(ret->digest.hash, *at + 16, DIGEST_BYTES);
+		memcpy(&ret->digest.size_bytes, items->at + 8, 8);
+		memcpy(ret->digest.hash, items->at + 16, DIGEST_BYTES);
 	}
-	*at += fixed;
-	nul = memchr(*at, '\0', (size_t)(end - *at));
+	items->at += fixed;
+	nul = memchr(items->at, '\0', (size_t)(items->end - items->at));
 	if (!nul)
 		return false;
-	ret->name = *at;
-	ret->name_len = (size_t)(nul - *at);
-	*at = nul + 1;
+	ret->name = items->at;
+	ret->name_len = (size_t)(nul - items->at);
+	items->at = nul + 1;
+	return true;
+}
+
+static struct statcache_items items_of(const struct record *record, const struct record_head *head)
+{
+	return (struct statcache_items){ record->bytes + sizeof *head + head->key_len, record->bytes + record->len };
+}
+
+bool statcache_recorded(struct cas_statcache *cache, char kind, const char *path, struct statcache_items *ret,
+			struct digest *digest)
+{
+	struct record_head head;
+	struct record record;
+
+	if (!find(cache, kind, path, &record) || !record_head(record.bytes, record.len, &head))
+		return false;
+	head_digest(&head, digest);
+	*ret = items_of(&record, &head);
 	return true;
 }
 
 /* Goes through a record's entries with their paths; visit returns false to stop.  True if all were visited. */
 static bool each_item(const struct record *record, const struct record_head *head,
-		      bool (*visit)(void *data, const char *path, const struct item *item), void *data)
+		      bool (*visit)(void *data, const char *path, const struct statcache_item *item), void *data)
 {
-	const char *at = record->bytes + sizeof *head + head->key_len, *end = record->bytes + record->len;
+	struct statcache_items items = items_of(record, head);
 	_cleanup_buf_ struct buf path = BUF_INIT;
 	size_t depth = 0;
-	struct item item;
+	struct statcache_item item;
 
-	while (next_item(&at, end, &item)) {
+	while (statcache_next(&items, &item)) {
 		size_t base = path.len;
 		bool good;
 
@@ -308,7 +317,7 @@ static bool each_item(const struct record *record, const struct record_head *hea
 			char *slash;
 
 			if (depth-- == 0)
-				return at == end;
+				return items.at == items.end;
 			slash = strrchr(path.data, '/');
 			path.len = slash ? (size_t)(slash - path.data) : 0;
 			path.data[path.len] = '\0';
@@ -328,7 +337,7 @@ static bool each_item(const struct record *record, const struct record_head *hea
 	return false;
 }
 
-static bool unchanged(void *data, const char *path, const struct item *item)
+static bool unchanged(void *data, const char *path, const struct statcache_item *item)
 {
 	struct stat st;
 
@@ -351,7 +360,7 @@ bool statcache_match(struct cas_statcache *cache, char kind, const char *path, i
 
 /* ---- recording ---- */
 
-static bool remember_file(void *data, const char *path, const struct item *item)
+static bool remember_file(void *data, const char *path, const struct statcache_item *item)
 {
 	struct statcache_walk *walk = data;
 

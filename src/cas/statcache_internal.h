@@ -34,6 +34,24 @@ struct statcache_walk {
 	struct arena arena;
 };
 
+/* One entry of a recorded tree, in its record. */
+struct statcache_item {
+	uint8_t type; /* enum cas_type; CAS_NONE: the directory ends */
+	uint64_t signature;
+	struct digest digest; /* of files */
+	const char *name;
+	size_t name_len;
+};
+/* What is left of a record's entries; they follow each other as they were noted. */
+struct statcache_items {
+	const char *at, *end;
+};
+/* What was recorded of the tree at path, whether it still is as it was or not, and its digest then.  False: nothing. */
+bool statcache_recorded(struct cas_statcache *cache, char kind, const char *path, struct statcache_items *ret,
+			struct digest *digest);
+/* False at the end, or if the record is cut there. */
+bool statcache_next(struct statcache_items *items, struct statcache_item *ret);
+
 /* Is the tree at path (open at fd, described by st) as it was?  Then ret is its digest. */
 bool statcache_match(struct cas_statcache *cache, char kind, const char *path, int fd, const struct stat *st,
 		     struct digest *ret);

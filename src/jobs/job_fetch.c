@@ -65,6 +65,7 @@ static int fetch_element(struct fetch *fetch)
 	const struct jobs_context *context = job->context;
 	struct sources_context sources = {
 		.cas = context->cas,
+		.statcache = context->statcache,
 		.graph = context->graph,
 		.element = job->element,
 		.sourcedir = context->sourcedir,

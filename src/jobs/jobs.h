@@ -41,6 +41,7 @@ struct jobs_last_build {
 struct jobs_context {
 	const struct graph *graph;
 	struct cas *cas;
+	struct cas_statcache *statcache; /* with which the project was loaded, or NULL */
 	struct sandbox_host *sandbox;
 	const struct project_loader *loader; /* where sources may be had: mirrors, aliases; NULL: as translated only */
 	pid_t parent;            /* whose pipes struct worker_job's are; 0: there are none */

@@ -331,6 +331,7 @@ static int prepare(struct pipeline_run *run)
 	run->context = (struct jobs_context){
 		.graph = &session->graph,
 		.cas = session->cas,
+		.statcache = session->statcache,
 		.loader = session->loader,
 		.parent = getpid(),
 		.logdir = session->context.logdir,

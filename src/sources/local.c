@@ -16,6 +16,11 @@ static int local_tree(struct sources_context *ctx, const struct graph_source *so
 		*ret = local->digest;
 		return 0;
 	}
+	if (local->digest.size_bytes >= 0 && ctx->statcache &&
+	    cas_import_again(ctx->cas, local->fullpath, ctx->statcache, &local->digest)) {
+		*ret = local->digest;
+		return 0;
+	}
 	r = cas_import(ctx->cas, AT_FDCWD, local->fullpath, 0, NULL, &digest, ctx->diag);
 	if (r < 0)
 		return r;

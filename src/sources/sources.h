@@ -29,6 +29,7 @@ struct sources_context {
 	uint32_t element;
 	const char *sourcedir;       /* absolute */
 	const char *tmpdir;          /* absolute; scratch of kinds that need a directory; made if absent */
+	struct cas_statcache *statcache; /* with which the project was loaded; NULL: local trees are looked at anew */
 	struct diag *diag;           /* what went wrong */
 	bool temporary;              /* ... and trying again may help */
 	const struct graph_source *source; /* at hand: the one that warnings are about */

@@ -18,6 +18,12 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0';
 }
 
+/* Nothing to a reader but itself, wherever it stands. */
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '.';
+}
+
 /* Width of the well-formed UTF-8 character at s, its code point in *c; 0 if it is broken. */
 static size_t utf8_width(const unsigned char *s, size_t len, uint32_t *c)
 {
@@ -69,6 +75,10 @@ static enum style choose_style(const char *text, size_t len)
 	for (size_t i = 0, width; i < len; i += width) {
 		uint32_t c = 0;
 
+		if (is_letter(text[i])) { /* most of all text */
+			width = 1;
+			continue;
+		}
 		width = utf8_width((const unsigned char *)text + i, len - i, &c);
 		if (!width || !is_printable(c))
 			return DOUBLE;
