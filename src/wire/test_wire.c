@@ -252,30 +252,64 @@ static void test_sockets(void **state UNUSED)
 	close(fds[0]);
 }
 
-/* What was held back arrives as single datagrams, in order. */
+/* What was held back arrives in order, in few datagrams. */
 static void test_send_all(void **state UNUSED)
 {
+	enum { ROUNDS = 200 };
 	static struct wire_inbox inbox;
 	_cleanup_buf_ struct buf scratch = BUF_INIT, out = BUF_INIT;
 	struct wire_any any;
+	size_t datagrams = 0;
 	int fds[2];
 
 	assert_int_equal(wire_pair(fds), 0);
 	assert_int_equal(wire_send_all(fds[1], &out), 0);
-	for (int round = 0; round < 10; round++) /* more than one call takes */
-		for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
-			wire_encode(&scratch, &samples[i]);
-			buf_add(&out, scratch.data, scratch.len);
-		}
+	for (int round = 0; round < ROUNDS; round++)
+		for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
+			wire_add(&out, &samples[i], &scratch);
+	assert_true(out.len > WIRE_MAX_BYTES);
 	assert_int_equal(wire_send_all(fds[1], &out), 0);
-	for (int round = 0; round < 10; round++)
+	for (int round = 0; round < ROUNDS; round++)
 		for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
+			datagrams += !wire_more(&inbox);
 			assert_int_equal(wire_recv(fds[0], &any, &inbox, 0), 1);
 			assert_same(&samples[i], &any);
 		}
+	assert_false(wire_more(&inbox));
+	assert_int_equal(datagrams, (out.len + WIRE_MAX_BYTES - 1) / WIRE_MAX_BYTES);
 	assert_int_equal(wire_recv(fds[0], &any, &inbox, 0), -EAGAIN);
 	close(fds[0]);
 	assert_int_equal(wire_send_all(fds[1], &out), -EPIPE);
+	close(fds[1]);
+}
+
+/* One message that is damaged, cut or followed by less than another: it is refused, and nothing after it is read. */
+static void test_broken_datagrams(void **state UNUSED)
+{
+	static struct wire_inbox inbox;
+	_cleanup_buf_ struct buf scratch = BUF_INIT, out = BUF_INIT;
+	struct wire_any any;
+	size_t second;
+	int fds[2];
+
+	wire_add(&out, &samples[0], &scratch);
+	second = out.len;
+	wire_add(&out, &samples[7], &scratch);
+	assert_int_equal(wire_pair(fds), 0);
+	for (size_t len = second + 1; len < second + scratch.len; len++) {
+		assert_int_equal(send(fds[1], out.data, len, 0), (ssize_t)len);
+		assert_int_equal(wire_recv(fds[0], &any, &inbox, 0), 1);
+		assert_same(&samples[0], &any);
+		assert_true(wire_more(&inbox));
+		assert_int_equal(wire_recv(fds[0], &any, &inbox, 0), -EBADMSG);
+		assert_false(wire_more(&inbox));
+	}
+	out.data[0] = WIRE_TYPE_END;
+	assert_int_equal(send(fds[1], out.data, out.len, 0), (ssize_t)out.len);
+	assert_int_equal(wire_recv(fds[0], &any, &inbox, 0), -EBADMSG);
+	assert_false(wire_more(&inbox));
+	assert_int_equal(wire_recv(fds[0], &any, &inbox, 0), -EAGAIN);
+	close(fds[0]);
 	close(fds[1]);
 }
 
@@ -285,7 +319,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_damage),	       cmocka_unit_test(test_senseless),
 		cmocka_unit_test(test_long_texts_are_cut), cmocka_unit_test(test_sockets),
-		cmocka_unit_test(test_send_all),
+		cmocka_unit_test(test_send_all),       cmocka_unit_test(test_broken_datagrams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

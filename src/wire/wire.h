@@ -1,7 +1,7 @@
 /* wire/wire.h: what parent and worker say to each other.
  *
- * One message is one datagram on a SOCK_SEQPACKET socket pair, so there is no framing and no partial read.  Parent and
- * worker are the same program, the worker forked from the parent: numbers are in native byte order and the layout may
+ * Messages travel in datagrams on a SOCK_SEQPACKET socket pair, so there is no partial read.  A datagram holds one message,
+ * or as many whole ones as fit into WIRE_MAX_BYTES, each at a multiple of 8.  Parent and worker are the same program, the worker forked from the parent: numbers are in native byte order and the layout may
  * change with any release.  Encoding and decoding are pure; sending and receiving are one system call each.
  *
  * Layout of every message (all numbers little structs in native order):
@@ -163,17 +163,25 @@ int wire_decode(struct wire_any *ret, const void *data, size_t size_bytes);
 int wire_pair(int ret_fds[2]);
 /* One datagram; never raises SIGPIPE.  flags: MSG_DONTWAIT or 0.  0, -EAGAIN when full, -EPIPE when the other is gone. */
 int wire_send(int fd, const struct wire_any *any, struct buf *scratch, int flags);
-/* All messages that are encoded one behind the other in out, one datagram each, in as few calls as may be; waits until
- * there is room.  0, -EPIPE when the other is gone. */
+/* Adds a message to those in out that are to be sent together. */
+void wire_add(struct buf *out, const struct wire_any *any, struct buf *scratch);
+/* Sends all that wire_add has put into out, in as few datagrams as may be; waits until there is room.  0, -EPIPE when the
+ * other is gone. */
 int wire_send_all(int fd, const struct buf *out);
-/* A buffer for wire_recv: WIRE_MAX_BYTES, aligned. */
+/* A datagram and how far it has been read; one serves several sockets in turn, if each is read until wire_more says no. */
 struct wire_inbox {
+	uint32_t at, len; /* of bytes: what is not decoded yet; zeroed before its first use */
+	uint32_t size;    /* bytes of the message decoded last */
 	_Alignas(8) char bytes[WIRE_MAX_BYTES + 8];
 };
-/* Receives and decodes one datagram.  Returns 1 (a message, pointing into inbox), 0 (the other end is closed), -EAGAIN,
+/* On the heap, ready for use; free(). */
+struct wire_inbox *wire_inbox_new(void);
+/* Is there more in the datagram received last? */
+bool wire_more(const struct wire_inbox *inbox);
+/* Decodes the next message of the datagram at hand, or receives one.  Returns 1 (a message, pointing into inbox), 0 (the other end is closed), -EAGAIN,
  * -EBADMSG (malformed or too long) or another -errno.  flags: MSG_DONTWAIT or 0. */
 int wire_recv(int fd, struct wire_any *ret, struct wire_inbox *inbox, int flags);
-/* Bytes of an encoded message, or of the one that wire_recv has just decoded from an inbox. */
+/* Bytes of an encoded message. */
 uint32_t wire_size(const void *message);
 
 #endif

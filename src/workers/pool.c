@@ -72,7 +72,7 @@ struct pool *pool_new(const struct pool_config *config)
 	set_default(&pool->config.term_grace_us, 200000);
 	pool->slots = xcalloc(config->max_workers, sizeof(*pool->slots));
 	pool->processes.next = pool->processes.prev = &pool->processes;
-	pool->inbox = xmalloc(sizeof(*pool->inbox));
+	pool->inbox = wire_inbox_new();
 	pool->begun = mmap(NULL, begun_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (pool->begun == MAP_FAILED)
 		bug("pool_new: %s", strerror(errno));

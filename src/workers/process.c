@@ -14,8 +14,8 @@
 #include "workers/workers_internal.h"
 
 enum {
-	READ_MAX = 32,          /* messages of one worker in one turn of the loop */
-	DRAIN_MAX = 4096,       /* messages that a dead worker can have left */
+	READ_MAX = 32,          /* datagrams of one worker in one turn of the loop */
+	DRAIN_MAX = 4096,       /* datagrams that a dead worker can have left */
 	CLOSED_GRACE_US = 50000 /* from a closed socket to SIGKILL: a dying process closes its files before it is gone */
 };
 
@@ -194,7 +194,7 @@ void process_quit(struct process *process)
 /* --- hearing --- */
 
 /* Returns false when there is nothing more to read now. */
-static bool read_one(struct process *process)
+static bool read_message(struct process *process)
 {
 	struct pool *pool = process->pool;
 	struct wire_any any;
@@ -206,7 +206,7 @@ static bool read_one(struct process *process)
 	if (r == 1) {
 		process->heard_us = loop_now_us(pool->config.loop);
 		process->silent_us = 0;
-		pool->stats.bytes_received += wire_size(pool->inbox);
+		pool->stats.bytes_received += pool->inbox->size;
 		if (process->state != PROCESS_KILLED)
 			pool_received(process, &any);
 		return true;
@@ -219,6 +219,16 @@ static bool read_one(struct process *process)
 	return false;
 }
 
+/* All that came in one datagram, since the next process's goes into the same inbox. */
+static bool read_datagram(struct process *process)
+{
+	bool more = read_message(process);
+
+	while (wire_more(process->pool->inbox))
+		more = read_message(process);
+	return more;
+}
+
 static void on_readable(struct loop_fd *handle UNUSED, uint32_t ready UNUSED, void *data)
 {
 	struct process *process = data;
@@ -227,7 +237,7 @@ static void on_readable(struct loop_fd *handle UNUSED, uint32_t ready UNUSED, vo
 
 	/* A worker without a job says nothing: after a result there is no need to ask the kernel whether there is more
 	 * (the next turn would tell). */
-	for (int i = 0; i < READ_MAX && read_one(process); i++)
+	for (int i = 0; i < READ_MAX && read_datagram(process); i++)
 		if (!slot || process->pool->stats.results != results)
 			break;
 }
@@ -311,7 +321,7 @@ static void on_child(struct loop_child *child UNUSED, const siginfo_t *info, voi
 
 	/* What it said before it died counts. */
 	for (int i = 0; i < DRAIN_MAX && !process->closed; i++)
-		if (!read_one(process))
+		if (!read_datagram(process))
 			break;
 	loop_timer_clear(&process->timer);
 	loop_fd_remove(&process->handle);

@@ -49,8 +49,7 @@ void worker_emit(struct worker *worker, const struct wire_any *any, int flags)
 		return;
 	}
 	if (held || worker->outbox.len > 0) {
-		wire_encode(&worker->scratch, any);
-		buf_add(&worker->outbox, worker->scratch.data, worker->scratch.len);
+		wire_add(&worker->outbox, any, &worker->scratch);
 		if (!held)
 			worker_flush(worker);
 		return;
@@ -239,7 +238,7 @@ void worker_main(const struct worker_config *config, int fd, uint32_t incarnatio
 	become_worker();
 	if (state_attach(config->state, incarnation) < 0)
 		bug("worker %u: no state journal", incarnation);
-	worker.inbox = xmalloc(sizeof(*worker.inbox));
+	worker.inbox = wire_inbox_new();
 	WORKER_SEAM(&worker, WORKER_AT_START);
 	if (first) {
 		worker_run(&worker, first, false);
