@@ -216,55 +216,91 @@ static int import_subdirectory(struct import *import, int dirfd, struct cas_entr
 	return r;
 }
 
-/* 0, or 1 for what is left out: sockets, FIFOs, devices. */
-static int import_entry(struct import *import, int dirfd, struct cas_entry *entry, unsigned char d_type, unsigned depth)
+/* 0, or 1 if it turned out to be nothing that can be kept. */
+static int import_entry(struct import *import, int dirfd, struct cas_entry *entry, unsigned depth)
+{
+	switch (entry->type) {
+	case CAS_FILE:
+		return known_file(import, dirfd, entry) ? 0 : import_file(import, dirfd, entry);
+	case CAS_SYMLINK:
+		return import_symlink(import, dirfd, entry);
+	case CAS_DIRECTORY:
+		return import_subdirectory(import, dirfd, entry, depth);
+	case CAS_NONE:
+		break;
+	}
+	return 1;
+}
+
+/* CAS_NONE for what is left out: sockets, FIFOs, devices. */
+static int type_of(int dirfd, const char *name, unsigned char d_type, enum cas_type *ret)
 {
 	struct stat st;
 
 	if (d_type == DT_UNKNOWN) {
-		if (fstatat(dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return -errno;
 		d_type = IFTODT(st.st_mode);
 	}
-	if (d_type == DT_REG)
-		return known_file(import, dirfd, entry) ? 0 : import_file(import, dirfd, entry);
-	if (d_type == DT_LNK)
-		return import_symlink(import, dirfd, entry);
-	if (d_type == DT_DIR)
-		return import_subdirectory(import, dirfd, entry, depth);
-	return 1;
+	*ret = d_type == DT_REG ? CAS_FILE : d_type == DT_LNK ? CAS_SYMLINK : d_type == DT_DIR ? CAS_DIRECTORY : CAS_NONE;
+	return 0;
 }
 
-static int read_entries(struct import *import, DIR *dir, struct listing *listing, unsigned depth)
+/* All names with their types.  readdir would ask three more questions of the kernel for each directory. */
+static NOINLINE int read_names(int fd, struct listing *listing)
 {
-	size_t base = import->path.len;
-	struct dirent *item;
+	_Alignas(struct dirent64) char bytes[32768];
+	ssize_t got;
+
+	while ((got = getdents64(fd, bytes, sizeof bytes)) > 0)
+		for (ssize_t at = 0; at < got;) {
+			const struct dirent64 *item = (const struct dirent64 *)(bytes + at);
+			const char *name = item->d_name;
+			struct cas_entry *entry;
+			enum cas_type type;
+			int r;
+
+			at += item->d_reclen;
+			if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
+				continue;
+			r = type_of(fd, name, item->d_type, &type);
+			if (r < 0)
+				return r;
+			if (type == CAS_NONE)
+				continue;
+			listing->entries = util_grow(listing->entries, &listing->cap, listing->count + 1, sizeof *listing->entries);
+			entry = &listing->entries[listing->count++];
+			*entry = (struct cas_entry){ .type = type, .name_len = (uint32_t)strlen(name) };
+			entry->name = xstrndup(name, entry->name_len);
+		}
+	return got < 0 ? -errno : 0;
+}
+
+static int read_entries(struct import *import, int fd, struct listing *listing, unsigned depth)
+{
+	size_t base = import->path.len, kept = 0;
 	int r = 0;
 
-	while (r >= 0 && (errno = 0, item = readdir(dir))) {
-		struct cas_entry *entry;
-		const char *name = item->d_name;
+	for (size_t i = 0; i < listing->count; i++) {
+		struct cas_entry entry = listing->entries[i];
 
-		if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
-			continue;
-		listing->entries = util_grow(listing->entries, &listing->cap, listing->count + 1, sizeof *listing->entries);
-		entry = &listing->entries[listing->count];
-		*entry = (struct cas_entry){ .name_len = (uint32_t)strlen(name) };
-		entry->name = xstrndup(name, entry->name_len);
-		buf_addc(&import->path, '/');
-		buf_add(&import->path, name, entry->name_len);
-		r = import_entry(import, dirfd(dir), entry, item->d_type, depth);
-		if (r == 0) {
-			listing->count++;
-		} else {
+		listing->entries[i] = (struct cas_entry){ 0 };
+		if (r >= 0) {
+			buf_addc(&import->path, '/');
+			buf_add(&import->path, entry.name, entry.name_len);
+			r = import_entry(import, fd, &entry, depth);
 			if (r < 0 && import->diag && !import->diag->domain)
 				fail(import, r);
-			free((char *)entry->name);
+			import->path.len = base;
+			import->path.data[base] = '\0';
 		}
-		import->path.len = base;
-		import->path.data[base] = '\0';
+		if (r == 0)
+			listing->entries[kept++] = entry;
+		else
+			free((char *)entry.name);
 	}
-	return r < 0 ? r : errno ? fail(import, -errno) : 0;
+	listing->count = kept;
+	return MIN(r, 0);
 }
 
 /* Encodes, and stores unless only hashes are wanted. */
@@ -284,28 +320,26 @@ static int import_directory(struct import *import, int fd, unsigned depth, struc
 	struct cas_directory directory = { 0 };
 	struct listing listing = { 0 };
 	struct stat st;
-	DIR *dir;
 	int r;
 
 	if (depth > CAS_DEPTH_MAX) {
 		close_fd(fd);
 		return -ELOOP;
 	}
-	dir = fdopendir(fd);
-	if (!dir) {
-		close_fd(fd);
-		return -ENOMEM;
-	}
 	/* the root of a workspace carries no time, everything below does */
 	if (import->flags & CAS_IMPORT_MTIMES && depth > 0 && fstat(fd, &st) == 0) {
 		directory.has_mtime = true;
 		directory.mtime = mtime_of(&st);
 	}
-	r = read_entries(import, dir, &listing, depth);
-	closedir(dir);
+	r = read_names(fd, &listing);
+	if (r < 0)
+		fail(import, r);
+	if (r == 0 && listing.count > 1)
+		qsort(listing.entries, listing.count, sizeof *listing.entries, by_name);
+	if (r == 0)
+		r = read_entries(import, fd, &listing, depth);
+	close_fd(fd);
 	if (r == 0) {
-		if (listing.count > 1)
-			qsort(listing.entries, listing.count, sizeof *listing.entries, by_name);
 		directory.entries = listing.entries;
 		directory.count = (uint32_t)listing.count;
 		r = keep_directory(import, &directory, ret);
