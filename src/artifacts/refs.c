@@ -134,18 +134,25 @@ bool artifact_has_part(const struct artifact *artifact, struct cas *cas, enum ar
 	return !digests[part] || cas_has_tree(cas, digests[part]) > 0;
 }
 
+static int write_somehow(int dirfd, const char *path, const struct buf *bytes)
+{
+	int r = fs_write_new(dirfd, path, bytes->data, bytes->len, 0644);
+
+	return r == 0 || r == -ENOENT ? r : fs_write_file(dirfd, path, bytes->data, bytes->len, 0644);
+}
+
 int artifact_write_record(struct cas *cas, const char *path, const struct buf *bytes)
 {
-	int fd = cas_cachedir_fd(cas), r = fs_write_new(fd, path, bytes->data, bytes->len, 0644);
+	int fd = cas_cachedir_fd(cas), r = write_somehow(fd, path, bytes);
 
 	if (r == -ENOENT) { /* the first of its directory */
 		_cleanup_free_ char *parent = xstrndup(path, (size_t)(fs_basename(path) - path - 1));
 
 		r = fs_mkdir_p(fd, parent, 0755);
 		if (r == 0)
-			r = fs_write_new(fd, path, bytes->data, bytes->len, 0644);
+			r = write_somehow(fd, path, bytes);
 	}
-	return r == 0 ? 0 : fs_write_file(fd, path, bytes->data, bytes->len, 0644);
+	return r;
 }
 
 /* All names of an artifact have the same record: further ones are links to the first.  Where a link cannot be made, or a

@@ -120,17 +120,47 @@ int fs_write_file(int dirfd, const char *path, const void *data, size_t size_byt
 	return r;
 }
 
+static int link_by(enum fs_link way, int fd, int dirfd, const char *path)
+{
+	char link[32];
+	int r;
+
+	if (way == FS_LINK_DESCRIPTOR) {
+		r = linkat(fd, "", dirfd, path, AT_EMPTY_PATH);
+	} else {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		r = linkat(AT_FDCWD, link, dirfd, path, AT_SYMLINK_FOLLOW);
+	}
+	return r < 0 ? -errno : 0;
+}
+
+int fs_link_nameless(int fd, int dirfd, const char *path, enum fs_link *way)
+{
+	for (; *way < FS_LINK_NOT; ++*way) {
+		int r = link_by(*way, fd, dirfd, path);
+
+		if (r != -ENOENT)
+			return r;
+	}
+	return -ENOTSUP;
+}
+
 int fs_write_new(int dirfd, const char *path, const void *data, size_t size_bytes, mode_t mode)
 {
+	static _Atomic enum fs_link known_way; /* of this process's rights and kernel */
+	enum fs_link way = known_way;
 	size_t parent_len = (size_t)(fs_basename(path) - path);
 	_cleanup_free_ char *parent = parent_len ? xstrndup(path, parent_len) : xstrdup(".");
-	_cleanup_close_ int fd = openat(dirfd, parent, O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+	_cleanup_close_ int fd = way == FS_LINK_NOT ? -1 : openat(dirfd, parent, O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return way == FS_LINK_NOT ? -ENOTSUP : -errno;
 	r = fs_write_all(fd, data, size_bytes);
-	return r == 0 && linkat(fd, "", dirfd, path, AT_EMPTY_PATH) < 0 ? -errno : r;
+	if (r == 0)
+		r = fs_link_nameless(fd, dirfd, path, &way);
+	known_way = way;
+	return r;
 }
 
 int fs_mkdir_p(int dirfd, const char *path, mode_t mode)

@@ -24,8 +24,14 @@ int fs_write_all(int fd, const void *data, size_t size_bytes);
 /* Writes path through a temporary file beside it and rename; mode is subject to umask. */
 int fs_write_file(int dirfd, const char *path, const void *data, size_t size_bytes, mode_t mode);
 /* As fs_write_file for a path that is not there yet, without a temporary name: half the price.  Fails, and has done nothing,
- * with -EEXIST if it is there, and with others where kernel, file system or rights do not allow it: then fs_write_file may. */
+ * with -EEXIST if it is there, -ENOENT if its directory is not, and with others where kernel, file system or rights do not
+ * allow it: then fs_write_file may. */
 int fs_write_new(int dirfd, const char *path, const void *data, size_t size_bytes, mode_t mode);
+/* Gives a name to a file that has none (O_TMPFILE).  Only those who may search everything may link a descriptor, before Linux
+ * 6.10; others go by /proc, if it is mounted.  *way is what to try first and grows to what can be done: keep it for the next.
+ * 0, -EEXIST if the name is taken, -ENOTSUP with FS_LINK_NOT, or another -errno. */
+enum fs_link { FS_LINK_DESCRIPTOR, FS_LINK_PROC, FS_LINK_NOT };
+int fs_link_nameless(int fd, int dirfd, const char *path, enum fs_link *way);
 /* Calls fn for each name in the directory that does not begin with a dot, in no order; fn's dirfd is that directory.  Stops
  * at the first result that is negative.  0 if there is no such directory. */
 int fs_each_name(int dirfd, const char *path, int (*fn)(void *data, int dirfd, const char *name), void *data);

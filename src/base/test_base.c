@@ -242,6 +242,38 @@ static void files_are_written_whole_and_removed(void **state)
 	assert_int_equal(fs_remove_all(AT_FDCWD, dir), 0);
 }
 
+/* Each way to a name gives the file that one name; what cannot be done is left behind for good. */
+static void nameless_files_get_names(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/test-base-XXXXXX";
+	struct stat st;
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (enum fs_link way = FS_LINK_DESCRIPTOR; way <= FS_LINK_NOT; way++) {
+		enum fs_link now = way;
+		_cleanup_close_ int file = openat(fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+		int r;
+
+		if (file < 0)
+			break; /* this file system has none */
+		r = fs_link_nameless(file, fd, "name", &now);
+		assert_true(now >= way);
+		assert_int_equal(r, now == FS_LINK_NOT ? -ENOTSUP : 0);
+		if (r < 0)
+			continue;
+		assert_int_equal(fstat(file, &st), 0);
+		assert_int_equal(st.st_nlink, 1);
+		assert_int_equal(fs_link_nameless(file, fd, "name", &now), -EEXIST);
+		assert_int_equal(unlinkat(fd, "name", 0), 0);
+	}
+	close(fd);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* A new file is whole or not there, and nothing that was there is touched. */
 static void new_files_have_one_name(void **state)
 {
@@ -285,7 +317,8 @@ int main(void)
 		cmocka_unit_test(arenas_reset_to_one_clean_block),
 		cmocka_unit_test(arenas_know_what_is_theirs),
 		cmocka_unit_test(diags_print_as_the_peer_does),
-		cmocka_unit_test(files_are_written_whole_and_removed), cmocka_unit_test(new_files_have_one_name),
+		cmocka_unit_test(files_are_written_whole_and_removed), cmocka_unit_test(nameless_files_get_names),
+		cmocka_unit_test(new_files_have_one_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #ifndef CAS_CAS_INTERNAL_H
 #define CAS_CAS_INTERNAL_H
 
+#include "base/fs.h"
 #include "base/pb.h"
 #include "cas/cas.h"
 
@@ -64,7 +65,7 @@ struct cas {
 	int64_t trimmed_bytes;   /* what layers took after room was made the last time */
 	void (*on_recovery)(void *data);
 	void *on_recovery_data;
-	enum { CAS_BY_DESCRIPTOR, CAS_BY_PROC, CAS_BY_NAME } way; /* how objects get their names (put.c); goes up, not down */
+	enum fs_link way;        /* how objects get their names; FS_LINK_NOT: from a temporary one (put.c) */
 	uint32_t temp_count;     /* files made before they had their name; stays 0 until this process writes something */
 	uint32_t temp_random;
 	bool mode_sure;          /* temporaries get mode 0444 as they are made */

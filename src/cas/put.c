@@ -117,7 +117,7 @@ static int put_named(struct cas *cas, const void *data, size_t len, const struct
 	return cas_temp_commit(cas, temp, digest);
 }
 
-/* A file without a name in the object's bucket; -EOPNOTSUPP, -EISDIR or -EINVAL where kernel or file system have none. */
+/* A file without a name in the object's bucket; -ENOTSUP, -EISDIR or -EINVAL where kernel or file system have none. */
 static int open_nameless(struct cas *cas, const uint8_t hash[DIGEST_BYTES])
 {
 	const int flags = O_WRONLY | O_TMPFILE | O_CLOEXEC;
@@ -141,33 +141,7 @@ static int open_nameless(struct cas *cas, const uint8_t hash[DIGEST_BYTES])
 	return fd;
 }
 
-/* Gives it its name.  1: the object is there already; -ENOENT: not in this way. */
-static int name_it(const struct cas *cas, int fd, const char *name)
-{
-	char path[32];
-	int r;
-
-	if (cas->way == CAS_BY_DESCRIPTOR) {
-		r = linkat(fd, "", cas->objects_fd, name, AT_EMPTY_PATH);
-	} else {
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		r = linkat(AT_FDCWD, path, cas->objects_fd, name, AT_SYMLINK_FOLLOW);
-	}
-	return r == 0 ? 0 : errno == EEXIST ? 1 : -errno;
-}
-
-/* Only those who may search everything may link a descriptor, before Linux 6.10; others go by /proc, if it is mounted. */
-static int name_somehow(struct cas *cas, int fd, const char *name)
-{
-	int r = name_it(cas, fd, name);
-
-	while (r == -ENOENT && cas->way < CAS_BY_NAME - 1) {
-		cas->way++;
-		r = name_it(cas, fd, name);
-	}
-	return r;
-}
-
+/* 1: something stands there already; -ENOTSUP: not in this way. */
 static int put_nameless(struct cas *cas, const void *data, size_t len, const struct digest *digest)
 {
 	_cleanup_close_ int fd = open_nameless(cas, digest->hash);
@@ -181,12 +155,12 @@ static int put_nameless(struct cas *cas, const void *data, size_t len, const str
 		r = cas_make_room(cas, digest->size_bytes);
 	cas_object_name(name, digest->hash);
 	if (r == 0)
-		r = name_somehow(cas, fd, name);
+		r = fs_link_nameless(fd, cas->objects_fd, name, &cas->way);
 	if (r == 0) {
 		cas_saw(cas, digest);
 		usage_add(cas, digest->size_bytes);
 	}
-	return r;
+	return r == -EEXIST ? 1 : r;
 }
 
 int cas_put_known(struct cas *cas, const void *data, size_t len, const struct digest *digest)
@@ -195,13 +169,13 @@ int cas_put_known(struct cas *cas, const void *data, size_t len, const struct di
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	if (cas->way == CAS_BY_NAME)
+	if (cas->way == FS_LINK_NOT)
 		return put_named(cas, data, len, digest);
 	r = put_nameless(cas, data, len, digest);
 	if (r == 0 || (r == 1 && cas_has(cas, digest) == 1))
 		return 0;
-	if (r == -EOPNOTSUPP || r == -EISDIR || r == -EINVAL || r == -ENOENT)
-		cas->way = CAS_BY_NAME;
+	if (r == -ENOTSUP || r == -EISDIR || r == -EINVAL || r == -ENOENT)
+		cas->way = FS_LINK_NOT;
 	else if (r < 0)
 		return r;
 	return put_named(cas, data, len, digest); /* r is 1: what stands there is no object */

@@ -94,7 +94,7 @@ static unsigned count_names(const char *below)
 /* However an object gets its name: whole, read-only, the only name of its file, and no other name left. */
 static void test_ways_to_a_name(void **state)
 {
-	for (unsigned way = CAS_BY_DESCRIPTOR; way <= CAS_BY_NAME; way++)
+	for (enum fs_link way = FS_LINK_DESCRIPTOR; way <= FS_LINK_NOT; way++)
 		for (unsigned i = 0; i < 2; i++) {
 			_cleanup_buf_ struct buf back = BUF_INIT;
 			char text[32], *path;
@@ -122,7 +122,7 @@ static void test_ways_to_a_name(void **state)
 /* Something else under an object's name: what is a name alone is replaced, what is not is left and said. */
 static void test_name_is_taken(void **state)
 {
-	for (unsigned way = CAS_BY_DESCRIPTOR; way <= CAS_BY_NAME; way++) {
+	for (enum fs_link way = FS_LINK_DESCRIPTOR; way <= FS_LINK_NOT; way++) {
 		_cleanup_buf_ struct buf back = BUF_INIT;
 		struct digest digest;
 		char text[16], *path, *bucket;
