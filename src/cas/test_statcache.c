@@ -182,11 +182,115 @@ static void test_single_files_and_damage(void **state)
 	agrees();
 }
 
+/* A store of its own in scratch. */
+static struct cas *new_store(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", scratch, name);
+	struct cas *cas;
+
+	assert_int_equal(cas_new(&cas, path, NULL), 0);
+	return cas;
+}
+
+/* Is it stored whole?  Must be so if it was said. */
+static bool stored_again(const struct digest *expect)
+{
+	static unsigned number;
+	_cleanup_free_ char *name = xasprintf("store%u", number++);
+	struct cas *cas = new_store(name);
+	bool good = cas_import_again(cas, tree, cache, expect);
+
+	assert_int_equal(cas_has_tree(cas, expect), good);
+	cas_free(cas);
+	return good;
+}
+
+/* A tree hashed before is stored from what was noted of it, whatever has come to it since; not if something it had is gone or
+ * is another. */
+static void test_import_again(void **state)
+{
+	_cleanup_free_ char *a = xasprintf("%s/a", tree), *link = xasprintf("%s/link", tree);
+	_cleanup_free_ char *deeper = xasprintf("%s/sub/deeper", tree), *away = xasprintf("%s/away", tree);
+	struct digest expect = hash(NULL), other;
+
+	assert_false(stored_again(&expect)); /* nothing noted */
+	hash(cache);
+	assert_true(stored_again(&expect));
+	reopen();
+	assert_true(stored_again(&expect));
+	digest_of(&other, "other", 5);
+	assert_false(stored_again(&other));
+	put("new", "7");
+	assert_true(stored_again(&expect));
+
+	assert_int_equal(chmod(a, 0755), 0);
+	assert_false(stored_again(&expect));
+	assert_int_equal(chmod(a, 0600), 0);
+	assert_true(stored_again(&expect));
+	put("a", "x");
+	assert_false(stored_again(&expect));
+	assert_int_equal(unlink(a), 0);
+	assert_false(stored_again(&expect));
+	assert_int_equal(mkfifo(a, 0644), 0);
+	assert_false(stored_again(&expect)); /* and nobody waits for its other end */
+	assert_int_equal(unlink(a), 0);
+	assert_int_equal(symlink("b", a), 0);
+	assert_false(stored_again(&expect));
+	assert_int_equal(unlink(a), 0);
+	put("a", "1");
+	assert_true(stored_again(&expect));
+
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink("b", link), 0);
+	assert_false(stored_again(&expect));
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink("a", link), 0);
+	assert_int_equal(rename(deeper, away), 0);
+	assert_false(stored_again(&expect));
+	assert_int_equal(symlink("../away", deeper), 0); /* the same files by another way: nothing is read that is not expected */
+	assert_true(stored_again(&expect));
+}
+
+/* Store and stat cache of a crowd of trees, random ones: again is what the first import is. */
+static void test_import_again_random(void **state)
+{
+	unsigned seed = 20261123;
+
+	for (unsigned round = 0; round < 40; round++) {
+		_cleanup_free_ char *name = xasprintf("random%u", round), *path = xasprintf("%s/%s", scratch, name);
+		struct cas *cas = new_store("stores");
+		struct digest first, second;
+
+		free(tree);
+		tree = xstrdup(path);
+		assert_int_equal(mkdir(tree, 0755), 0);
+		for (unsigned i = 0, many = rand_r(&seed) % 30; i < many; i++) {
+			_cleanup_free_ char *file = xasprintf("d%u/%c%u", rand_r(&seed) % 4, 'a' + (int)(rand_r(&seed) % 26), i);
+			_cleanup_free_ char *text = xasprintf("%u", rand_r(&seed) % 8), *whole = xasprintf("%s/%s", tree, file);
+			_cleanup_free_ char *dir = xstrndup(whole, (size_t)(strrchr(whole, '/') - whole));
+
+			assert_int_equal(fs_mkdir_p(AT_FDCWD, dir, 0755), 0);
+			if (rand_r(&seed) % 5 == 0)
+				assert_int_equal(symlink(text, whole), 0);
+			else
+				put(file, text);
+			if (rand_r(&seed) % 3 == 0)
+				(void)!chmod(whole, 0755);
+		}
+		first = hash(cache);
+		assert_true(cas_import_again(cas, tree, cache, &first));
+		assert_int_equal(cas_import(cas, AT_FDCWD, tree, 0, NULL, &second, NULL), 0);
+		assert_true(digest_eq(&first, &second));
+		cas_free(cas);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(test_notices_changes), TEST(test_racy), TEST(test_recognises), TEST(test_single_files_and_damage),
+		TEST(test_import_again), TEST(test_import_again_random),
 	};
 
 	return cmocka_run_group_tests_name("statcache", tests, NULL, NULL);

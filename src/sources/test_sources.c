@@ -365,12 +365,49 @@ static void test_http(void **state)
 	assert_true(ctx.temporary);
 }
 
+static void add_file(const char *path, const char *text)
+{
+	assert_int_equal(fs_write_file(AT_FDCWD, path, text, strlen(text), 0644), 0);
+}
+
+/* The key was made of what stood there when the project was loaded: something else is refused, however it is read. */
+static void test_local_that_changed(void **state)
+{
+	struct graph_source *source = set_sources(1);
+	struct kinds_local local = { .path = "files" };
+	struct cas_statcache *statcache;
+	_cleanup_free_ char *tree = xasprintf("%s/files", scratch), *file = xasprintf("%s/a", tree);
+	struct digest got;
+
+	assert_int_equal(mkdir(tree, 0755), 0);
+	add_file(file, "1");
+	local.fullpath = tree;
+	*source = (struct graph_source){ .ops = kinds_find_source("local"), .config = &local };
+	assert_int_equal(cas_statcache_new(&statcache, scratch), 0);
+	assert_int_equal(cas_import(NULL, AT_FDCWD, tree, CAS_IMPORT_HASH_ONLY, statcache, &local.digest, NULL), 0);
+	for (int with = 0; with < 2; with++) {
+		ctx.statcache = with ? statcache : NULL;
+		add_file(file, "2");
+		assert_true(sources_local.tree(&ctx, source, NULL, &got) < 0);
+		assert_string_equal(diag.reason, "changed");
+		assert_int_equal(cas_has_tree(cas, &local.digest), 0);
+		diag_release(&diag);
+		memset(&diag, 0, sizeof diag);
+	}
+	add_file(file, "1");
+	assert_int_equal(sources_local.tree(&ctx, source, NULL, &got), 0);
+	assert_true(digest_eq(&got, &local.digest));
+	assert_int_equal(cas_has_tree(cas, &local.digest), 1);
+	cas_statcache_free(statcache);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(test_archive_rules), TEST(test_hostile_archives), TEST(test_broken_archive), TEST(test_element),
 		TEST(test_wrong_digest_and_mirrors), TEST(test_patch), TEST(test_http),
+		TEST(test_local_that_changed),
 	};
 
 	return cmocka_run_group_tests_name("sources", tests, NULL, NULL);
