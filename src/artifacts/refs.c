@@ -155,6 +155,16 @@ int artifact_write_record(struct cas *cas, const char *path, const struct buf *b
 	return r;
 }
 
+/* Mostly an element's first artifact: to find out that its directory is not there costs more than to make it. */
+static void make_directory_of(int dirfd, struct buf *path)
+{
+	char *slash = strrchr(path->data, '/');
+
+	*slash = '\0';
+	(void)mkdirat(dirfd, path->data, 0755); /* else writing makes it, or fails */
+	*slash = '/';
+}
+
 /* All names of an artifact have the same record: further ones are links to the first.  Where a link cannot be made, or a
  * record stands there already, it is a file of its own. */
 int artifact_write(const struct artifact *artifact, struct cas *cas, const char *project, const char *normal,
@@ -176,6 +186,8 @@ int artifact_write(const struct artifact *artifact, struct cas *cas, const char 
 		buf_clear(to);
 		buf_printf(to, "%s/", REFS);
 		artifact_name(to, project, normal, keys[i]);
+		if (to == &first)
+			make_directory_of(fd, to);
 		if (to == &first || linkat(fd, first.data, fd, path.data, 0) < 0)
 			r = artifact_write_record(cas, to->data, &bytes);
 	}

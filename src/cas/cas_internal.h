@@ -66,6 +66,7 @@ struct cas {
 	void (*on_recovery)(void *data);
 	void *on_recovery_data;
 	enum fs_link way;        /* how objects get their names; FS_LINK_NOT: from a temporary one (put.c) */
+	uint32_t news;           /* objects put one after the other of which none was there, but for those of this session */
 	uint32_t temp_count;     /* files made before they had their name; stays 0 until this process writes something */
 	uint32_t temp_random;
 	bool mode_sure;          /* temporaries get mode 0444 as they are made */
@@ -106,6 +107,8 @@ void cas_boot_id(struct buf *ret);
 /* "xx/yyyy..." below objects/. */
 enum { OBJECT_NAME_BYTES = 2 + 1 + 62 + 1 };
 void cas_object_name(char ret[OBJECT_NAME_BYTES], const uint8_t hash[DIGEST_BYTES]);
+/* Was the object seen in this session?  Notes in any case which bucket was asked about. */
+bool cas_look(struct cas *cas, const struct digest *digest);
 /* Remembers that the object is there. */
 void cas_saw(struct cas *cas, const struct digest *digest);
 /* cas_put_fd of a file of which st is known. */

@@ -16,7 +16,7 @@
 #include "base/fs.h"
 #include "cas/cas_internal.h"
 
-enum { COPY_BYTES = 256 << 10 };
+enum { COPY_BYTES = 256 << 10, NEWS_IN_A_ROW = 32 };
 
 int cas_make_bucket(struct cas *cas, const uint8_t hash[DIGEST_BYTES])
 {
@@ -163,22 +163,39 @@ static int put_nameless(struct cas *cas, const void *data, size_t len, const str
 	return r == -EEXIST ? 1 : r;
 }
 
+/* Is it there?  Where all was news for a while, the kernel is not asked first: its answer comes with the name. */
+static int known_before(struct cas *cas, const struct digest *digest)
+{
+	int r;
+
+	if (cas_look(cas, digest))
+		return 1;
+	r = cas->news < NEWS_IN_A_ROW || cas->way == FS_LINK_NOT ? cas_has(cas, digest) : 0;
+	cas->news = r == 0 ? MIN(cas->news + 1, (uint32_t)NEWS_IN_A_ROW) : 0;
+	return r;
+}
+
 int cas_put_known(struct cas *cas, const void *data, size_t len, const struct digest *digest)
 {
-	int r = cas_has(cas, digest);
+	int r = known_before(cas, digest);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (cas->way == FS_LINK_NOT)
 		return put_named(cas, data, len, digest);
 	r = put_nameless(cas, data, len, digest);
-	if (r == 0 || (r == 1 && cas_has(cas, digest) == 1))
-		return 0;
-	if (r == -ENOTSUP || r == -EISDIR || r == -EINVAL || r == -ENOENT)
+	if (r == 1) {
+		cas->news = 0;
+		r = cas_has(cas, digest);
+		if (r != 0)
+			return MIN(r, 0);
+		return put_named(cas, data, len, digest); /* what stands there is no object */
+	}
+	if (r == -ENOTSUP || r == -EISDIR || r == -EINVAL || r == -ENOENT) {
 		cas->way = FS_LINK_NOT;
-	else if (r < 0)
-		return r;
-	return put_named(cas, data, len, digest); /* r is 1: what stands there is no object */
+		r = put_named(cas, data, len, digest);
+	}
+	return r;
 }
 
 int cas_put(struct cas *cas, const void *data, size_t len, struct digest *ret)

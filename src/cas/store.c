@@ -111,6 +111,12 @@ static bool seen(const struct cas *cas, const struct digest *digest)
 	return slot && (intptr_t)slot->value == digest->size_bytes + 1;
 }
 
+bool cas_look(struct cas *cas, const struct digest *digest)
+{
+	cas->looked.bits[digest->hash[0] / 64] |= UINT64_C(1) << (digest->hash[0] % 64);
+	return seen(cas, digest);
+}
+
 void cas_drop(struct cas *cas, const struct digest *digest)
 {
 	char name[OBJECT_NAME_BYTES];
@@ -131,8 +137,7 @@ int cas_has(struct cas *cas, const struct digest *digest)
 	char name[OBJECT_NAME_BYTES];
 	struct stat st;
 
-	cas->looked.bits[digest->hash[0] / 64] |= UINT64_C(1) << (digest->hash[0] % 64);
-	if (seen(cas, digest))
+	if (cas_look(cas, digest))
 		return 1;
 	cas_object_name(name, digest->hash);
 	if (fstatat(cas->objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)

@@ -162,6 +162,42 @@ static void damage(const struct digest *digest, const char *text)
 	free(path);
 }
 
+/* After a run of objects that were all news nobody asks whether the next is there; then that one is found all the same, stays
+ * the file it was, and counts as used. */
+static void test_old_one_after_many_new(void **state)
+{
+	for (unsigned round = 0; round < 3; round++) {
+		struct timespec old[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+		struct digest digest;
+		struct stat before, after;
+		char *path;
+
+		assert_int_equal(cas_put(cas, "old one", 7, &digest), 0);
+		path = object_path(&digest);
+		for (unsigned i = 0; i < 100; i++) {
+			char text[32];
+
+			snprintf(text, sizeof text, "news %u, %u", round, i);
+			assert_int_equal(cas_put(cas, text, strlen(text), NULL), 0);
+		}
+		cas_forget(cas, 0);
+		assert_int_equal(utimensat(scratch_fd, path, old, 0), 0);
+		assert_int_equal(fstatat(scratch_fd, path, &before, 0), 0);
+		assert_int_equal(cas_put(cas, "old one", 7, NULL), 0);
+		assert_int_equal(fstatat(scratch_fd, path, &after, 0), 0);
+		assert_int_equal(before.st_ino, after.st_ino);
+		assert_true(after.st_mtim.tv_sec > old[1].tv_sec);
+		/* one that is cut short is no object: it is replaced */
+		cas->news = UINT32_MAX;
+		cas_forget(cas, 0);
+		damage(&digest, "old");
+		assert_int_equal(cas_put(cas, "old one", 7, NULL), 0);
+		assert_int_equal(fstatat(scratch_fd, path, &after, 0), 0);
+		assert_int_equal(after.st_size, 7);
+		free(path);
+	}
+}
+
 static void test_broken_objects_are_missing(void **state)
 {
 	struct buf back = BUF_INIT;
@@ -438,7 +474,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(test_put_get), TEST(test_ways_to_a_name), TEST(test_name_is_taken),
+		TEST(test_put_get), TEST(test_ways_to_a_name), TEST(test_name_is_taken), TEST(test_old_one_after_many_new),
 		TEST(test_broken_objects_are_missing),
 		TEST(test_writer),
 		TEST(test_import_and_checkout),

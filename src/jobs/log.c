@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,14 +115,23 @@ static void add_head(struct jobs_log *log, const char *head)
 		(void)fs_write_all(log->fd, head, strlen(head));
 }
 
-static int open_file(const char *path)
+static int make_parent(const char *path)
 {
-	int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, fd = open(path, flags, 0666);
+	_cleanup_free_ char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
 
+	return mkdir(dir, 0777) < 0 && errno != EEXIST ? fs_mkdir_p(AT_FDCWD, dir, 0777) : 0;
+}
+
+/* An element's first job mostly finds no directory, and to look for a file in it costs more than to make it. */
+static int open_file(const char *path, bool first)
+{
+	int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, fd, r = first ? make_parent(path) : 0;
+
+	if (r < 0)
+		return r;
+	fd = open(path, flags, 0666);
 	if (fd < 0 && errno == ENOENT) {
-		_cleanup_free_ char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-		int r = fs_mkdir_p(AT_FDCWD, dir, 0777);
-
+		r = make_parent(path);
 		if (r < 0)
 			return r;
 		fd = open(path, flags, 0666);
@@ -155,7 +165,7 @@ int jobs_log_open(struct jobs_log *log, struct worker_job *job, const char *titl
 	worker_hold(job, held);
 	localtime_r(&t, &now);
 	log->path = make_path(log, jobs_types[job->type].name, &now);
-	log->fd = open_file(log->path);
+	log->fd = open_file(log->path, job->type == JOBS_FETCH);
 	if (log->fd < 0)
 		return diag_errno(&job->diag, "app", NULL, -log->fd, "Could not make the log file %s", log->path);
 	job->log = log->path;
