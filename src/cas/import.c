@@ -257,7 +257,7 @@ static NOINLINE int read_names(int fd, struct listing *listing)
 			const struct dirent64 *item = (const struct dirent64 *)(bytes + at);
 			const char *name = item->d_name;
 			struct cas_entry *entry;
-			enum cas_type type;
+			enum cas_type type = CAS_NONE;
 			int r;
 
 			at += item->d_reclen;
