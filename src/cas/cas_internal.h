@@ -121,6 +121,8 @@ enum { TEMP_NAME_BYTES = 48 };
 int cas_temp(struct cas *cas, char ret[TEMP_NAME_BYTES]);
 /* Moves a finished temporary (mode 0444) to its place; on failure it is removed. */
 int cas_temp_commit(struct cas *cas, const char *temp, const struct digest *digest);
+/* By name, as a Directory message wants them; count may be 0. */
+void cas_sort_entries(struct cas_entry *entries, size_t count);
 /* Removes an object found broken. */
 void cas_drop(struct cas *cas, const struct digest *digest);
 

@@ -9,6 +9,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cas/cas_internal.h"
@@ -328,6 +329,17 @@ void cas_directory_encode(const struct cas_directory *directory, struct buf *out
 			if (directory->entries[i].type == order[kind])
 				encode_node(out, &directory->entries[i], &scratch);
 	encode_properties(out, 5, directory->has_mtime, &directory->mtime, directory->read_only);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct cas_entry *)a)->name, ((const struct cas_entry *)b)->name);
+}
+
+void cas_sort_entries(struct cas_entry *entries, size_t count)
+{
+	if (count > 1)
+		qsort(entries, count, sizeof(*entries), by_name);
 }
 
 const struct cas_entry *cas_directory_find(const struct cas_directory *directory, const char *name, size_t len)

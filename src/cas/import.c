@@ -58,11 +58,6 @@ static struct cas_mtime mtime_of(const struct stat *st)
 	return (struct cas_mtime){ st->st_mtim.tv_sec, (int32_t)(st->st_mtim.tv_nsec / 1000 * 1000) };
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct cas_entry *)a)->name, ((const struct cas_entry *)b)->name);
-}
-
 static int hash_only(int fd, const struct stat *st, struct digest *ret)
 {
 	char small[16384];
@@ -334,10 +329,10 @@ static int import_directory(struct import *import, int fd, unsigned depth, struc
 	r = read_names(fd, &listing);
 	if (r < 0)
 		fail(import, r);
-	if (r == 0 && listing.count > 1)
-		qsort(listing.entries, listing.count, sizeof *listing.entries, by_name);
-	if (r == 0)
+	if (r == 0) {
+		cas_sort_entries(listing.entries, listing.count);
 		r = read_entries(import, fd, &listing, depth);
+	}
 	close_fd(fd);
 	if (r == 0) {
 		directory.entries = listing.entries;

@@ -62,15 +62,9 @@ static bool read_entry(struct again *again, const struct statcache_item *item, u
 	return false;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct cas_entry *)a)->name, ((const struct cas_entry *)b)->name);
-}
-
 static bool keep(struct again *again, struct cas_directory *directory, struct digest *ret)
 {
-	if (directory->count > 1)
-		qsort(directory->entries, directory->count, sizeof(*directory->entries), by_name);
+	cas_sort_entries(directory->entries, directory->count);
 	for (uint32_t i = 1; i < directory->count; i++)
 		if (str_eq(directory->entries[i - 1].name, directory->entries[i].name))
 			return false;

@@ -336,17 +336,12 @@ static void add(struct merging *m, struct additions *additions, const struct cas
 	entry->node = node;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct cas_entry *)a)->name, ((const struct cas_entry *)b)->name);
-}
-
 static void apply(struct cas_node *node, struct additions *additions)
 {
 	uint32_t left = node->count, end;
 
 	if (additions->count) {
-		qsort(additions->entries, additions->count, sizeof *additions->entries, by_name);
+		cas_sort_entries(additions->entries, additions->count);
 		reserve(node, (uint32_t)additions->count);
 		end = node->count += (uint32_t)additions->count;
 		for (size_t i = additions->count; i > 0;) { /* from the back, so that nothing is moved twice */
