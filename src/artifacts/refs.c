@@ -146,23 +146,11 @@ int artifact_write_record(struct cas *cas, const char *path, const struct buf *b
 	int fd = cas_cachedir_fd(cas), r = write_somehow(fd, path, bytes);
 
 	if (r == -ENOENT) { /* the first of its directory */
-		_cleanup_free_ char *parent = xstrndup(path, (size_t)(fs_basename(path) - path - 1));
-
-		r = fs_mkdir_p(fd, parent, 0755);
+		r = fs_mkdir_parent(fd, path, 0755);
 		if (r == 0)
 			r = write_somehow(fd, path, bytes);
 	}
 	return r;
-}
-
-/* Mostly an element's first artifact: to find out that its directory is not there costs more than to make it. */
-static void make_directory_of(int dirfd, struct buf *path)
-{
-	char *slash = strrchr(path->data, '/');
-
-	*slash = '\0';
-	(void)mkdirat(dirfd, path->data, 0755); /* else writing makes it, or fails */
-	*slash = '/';
 }
 
 /* All names of an artifact have the same record: further ones are links to the first.  Where a link cannot be made, or a
@@ -186,8 +174,9 @@ int artifact_write(const struct artifact *artifact, struct cas *cas, const char 
 		buf_clear(to);
 		buf_printf(to, "%s/", REFS);
 		artifact_name(to, project, normal, keys[i]);
+		/* An element's first artifact, mostly: to find its directory missing costs more than to make it. */
 		if (to == &first)
-			make_directory_of(fd, to);
+			(void)fs_mkdir_parent(fd, first.data, 0755);
 		if (to == &first || linkat(fd, first.data, fd, path.data, 0) < 0)
 			r = artifact_write_record(cas, to->data, &bytes);
 	}

@@ -151,11 +151,14 @@ int fs_write_new(int dirfd, const char *path, const void *data, size_t size_byte
 	enum fs_link way = known_way;
 	size_t parent_len = (size_t)(fs_basename(path) - path);
 	_cleanup_free_ char *parent = parent_len ? xstrndup(path, parent_len) : xstrdup(".");
-	_cleanup_close_ int fd = way == FS_LINK_NOT ? -1 : openat(dirfd, parent, O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+	_cleanup_close_ int fd = -1;
 	int r;
 
+	if (way == FS_LINK_NOT)
+		return -ENOTSUP;
+	fd = openat(dirfd, parent, O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
 	if (fd < 0)
-		return way == FS_LINK_NOT ? -ENOTSUP : -errno;
+		return -errno;
 	r = fs_write_all(fd, data, size_bytes);
 	if (r == 0)
 		r = fs_link_nameless(fd, dirfd, path, &way);
@@ -166,13 +169,15 @@ int fs_write_new(int dirfd, const char *path, const void *data, size_t size_byte
 int fs_mkdir_p(int dirfd, const char *path, mode_t mode)
 {
 	_cleanup_free_ char *copy = NULL;
+	struct stat st;
 
 	if (mkdirat(dirfd, path, mode) == 0) /* mostly only the last one is new */
+		return 0;
+	if (errno == EEXIST && fstatat(dirfd, path, &st, 0) == 0 && S_ISDIR(st.st_mode)) /* ... or none */
 		return 0;
 	copy = xstrdup(path);
 	for (char *at = copy + 1; *copy; at++) {
 		char was = *at;
-		struct stat st;
 
 		if (was != '/' && was != '\0')
 			continue;
@@ -189,6 +194,14 @@ int fs_mkdir_p(int dirfd, const char *path, mode_t mode)
 			break;
 	}
 	return 0;
+}
+
+int fs_mkdir_parent(int dirfd, const char *path, mode_t mode)
+{
+	size_t len = (size_t)(fs_basename(path) - path); /* with its slash */
+	_cleanup_free_ char *parent = len > 1 ? xstrndup(path, len - 1) : NULL;
+
+	return parent ? fs_mkdir_p(dirfd, parent, mode) : 0;
 }
 
 static int remove_below(int dirfd, const char *name);

@@ -37,6 +37,8 @@ int fs_link_nameless(int fd, int dirfd, const char *path, enum fs_link *way);
 int fs_each_name(int dirfd, const char *path, int (*fn)(void *data, int dirfd, const char *name), void *data);
 /* Makes path and its parents; 0 if it is there already as a directory. */
 int fs_mkdir_p(int dirfd, const char *path, mode_t mode);
+/* The same for the directory that path is in. */
+int fs_mkdir_parent(int dirfd, const char *path, mode_t mode);
 /* Removes path whatever it is, directories with all below, never following links; directories without write
  * permission are made writable first.  0 also if it is not there. */
 int fs_remove_all(int dirfd, const char *path);

@@ -287,7 +287,15 @@ static void new_files_have_one_name(void **state)
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(fs_write_new(fd, "a/b", "hello", 5, 0644), -ENOENT);
-	assert_int_equal(mkdirat(fd, "a", 0755), 0);
+	assert_int_equal(fs_mkdir_parent(fd, "a", 0755), 0); /* which is dir itself */
+	assert_int_equal(faccessat(fd, "a", F_OK, 0), -1);
+	assert_int_equal(fs_mkdir_parent(fd, "a/b", 0755), 0);
+	assert_int_equal(fs_mkdir_parent(fd, "a/b", 0755), 0); /* it is there */
+	assert_int_equal(fs_write_file(fd, "f", "", 0, 0644), 0);
+	assert_int_equal(fs_mkdir_p(fd, "f", 0755), -ENOTDIR);
+	assert_int_equal(fs_mkdir_parent(fd, "f/b", 0755), -ENOTDIR);
+	assert_int_equal(fs_mkdir_parent(fd, "/name", 0755), 0);
+	assert_int_equal(unlinkat(fd, "f", 0), 0);
 	r = fs_write_new(fd, "a/b", "hello", 5, 0600);
 	if (r == 0) { /* else: kernel, file system or rights do not allow it, and nothing is there */
 		assert_int_equal(fstatat(fd, "a/b", &st, 0), 0);

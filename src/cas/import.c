@@ -143,8 +143,7 @@ static bool known_file(struct import *import, int dirfd, struct cas_entry *entry
 static int import_file(struct import *import, int dirfd, struct cas_entry *entry)
 {
 	/* O_NONBLOCK: a FIFO put in the file's place must not make us wait */
-	_cleanup_close_ int fd =
-		fs_open_read(dirfd, entry->name, O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int fd = fs_open_read(dirfd, entry->name, O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	int r = 1;
 
@@ -279,7 +278,6 @@ static int read_entries(struct import *import, int fd, struct listing *listing, 
 	for (size_t i = 0; i < listing->count; i++) {
 		struct cas_entry entry = listing->entries[i];
 
-		listing->entries[i] = (struct cas_entry){ 0 };
 		if (r >= 0) {
 			buf_addc(&import->path, '/');
 			buf_add(&import->path, entry.name, entry.name_len);

@@ -208,9 +208,7 @@ int cas_statcache_save(struct cas_statcache *cache)
 	memcpy(out.data + sizeof MAGIC, &sum, sizeof sum);
 	r = fs_write_file(AT_FDCWD, path, out.data, out.len, 0644);
 	if (r == -ENOENT) {
-		_cleanup_free_ char *parent = xasprintf("%s/millrace", cache->cachedir);
-
-		r = fs_mkdir_p(AT_FDCWD, parent, 0755);
+		r = fs_mkdir_parent(AT_FDCWD, path, 0755);
 		if (r == 0)
 			r = fs_write_file(AT_FDCWD, path, out.data, out.len, 0644);
 	}

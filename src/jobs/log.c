@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,23 +114,16 @@ static void add_head(struct jobs_log *log, const char *head)
 		(void)fs_write_all(log->fd, head, strlen(head));
 }
 
-static int make_parent(const char *path)
-{
-	_cleanup_free_ char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-
-	return mkdir(dir, 0777) < 0 && errno != EEXIST ? fs_mkdir_p(AT_FDCWD, dir, 0777) : 0;
-}
-
 /* An element's first job mostly finds no directory, and to look for a file in it costs more than to make it. */
 static int open_file(const char *path, bool first)
 {
-	int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, fd, r = first ? make_parent(path) : 0;
+	int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, fd, r = first ? fs_mkdir_parent(AT_FDCWD, path, 0777) : 0;
 
 	if (r < 0)
 		return r;
 	fd = open(path, flags, 0666);
 	if (fd < 0 && errno == ENOENT) {
-		r = make_parent(path);
+		r = fs_mkdir_parent(AT_FDCWD, path, 0777);
 		if (r < 0)
 			return r;
 		fd = open(path, flags, 0666);

@@ -49,11 +49,9 @@ static int write_log(struct session *session, const struct graph_element *elemen
 {
 	const char *out = session->request->out, *dot = strrchr(element->name, '.');
 	int stem = (int)(dot && !strchr(dot, '/') ? dot - element->name : (ptrdiff_t)strlen(element->name));
-	_cleanup_free_ char *path = xasprintf("%s/%.*s.log", out, stem, element->name), *dir = NULL;
-	int r;
+	_cleanup_free_ char *path = xasprintf("%s/%.*s.log", out, stem, element->name);
+	int r = fs_mkdir_parent(AT_FDCWD, path, 0777);
 
-	dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-	r = fs_mkdir_p(AT_FDCWD, dir, 0777);
 	if (r == 0)
 		r = fs_write_file(AT_FDCWD, path, buf_text(text), text->len, 0666);
 	return r < 0 ? diag_errno(&session->diag, "app", NULL, -r, "Could not write %s", path) : 0;

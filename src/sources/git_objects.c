@@ -60,15 +60,14 @@ static int follow_tag(struct history *history, char commit[SHA1_HEX + 1])
 	const struct git_repo *repo = history->repo;
 	const char *parse[] = { "rev-parse", "--verify", repo->tag, NULL };
 	_cleanup_buf_ struct buf name = BUF_INIT, text = BUF_INIT;
-	_cleanup_free_ char *path = xasprintf("%s/%s", history->git_dir, repo->tag), *parent = NULL;
+	_cleanup_free_ char *path = xasprintf("%s/%s", history->git_dir, repo->tag);
 	int r = git_run(history->ctx, repo->mirror.directory, parse, "Cannot find the tag", &name);
 
 	if (r == 0 && name.len != SHA1_HEX + 1)
 		r = broken(history, repo->tag);
 	if (r < 0)
 		return r;
-	parent = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-	r = fs_mkdir_p(AT_FDCWD, parent, 0755);
+	r = fs_mkdir_parent(AT_FDCWD, path, 0755);
 	if (r == 0)
 		r = fs_write_file(AT_FDCWD, path, name.data, name.len, 0644);
 	if (r < 0)

@@ -12,12 +12,9 @@ static int local_tree(struct sources_context *ctx, const struct graph_source *so
 	struct digest digest;
 	int r;
 
-	if (local->digest.size_bytes >= 0 && cas_has_tree(ctx->cas, &local->digest) > 0) {
-		*ret = local->digest;
-		return 0;
-	}
-	if (local->digest.size_bytes >= 0 && ctx->statcache &&
-	    cas_import_again(ctx->cas, local->fullpath, ctx->statcache, &local->digest)) {
+	if (local->digest.size_bytes >= 0 &&
+	    (cas_has_tree(ctx->cas, &local->digest) > 0 ||
+	     (ctx->statcache && cas_import_again(ctx->cas, local->fullpath, ctx->statcache, &local->digest)))) {
 		*ret = local->digest;
 		return 0;
 	}

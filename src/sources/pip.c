@@ -119,8 +119,7 @@ static int download(struct sources_context *ctx, const struct kinds_pip *pip, co
 /* Whoever was quicker has fetched the same. */
 static int keep(struct sources_context *ctx, const char *directory, const char *mirror)
 {
-	_cleanup_free_ char *parent = xstrndup(mirror, (size_t)(strrchr(mirror, '/') - mirror));
-	int r = fs_mkdir_p(AT_FDCWD, parent, 0755);
+	int r = fs_mkdir_parent(AT_FDCWD, mirror, 0755);
 
 	if (r == 0 && rename(directory, mirror) < 0 && errno != ENOTEMPTY && errno != EEXIST)
 		r = -errno;

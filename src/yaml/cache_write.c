@@ -228,18 +228,11 @@ static int write_image(const struct yaml_cache *cache, struct writer *w)
 	return w->error;
 }
 
-static int make_parent(const char *path)
-{
-	_cleanup_free_ char *parent = xstrndup(path, (size_t)(fs_basename(path) - path));
-
-	return fs_mkdir_p(AT_FDCWD, parent, 0755);
-}
-
 static int open_temporary(const char *path, const char *temporary)
 {
 	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, fd = open(temporary, flags, 0644);
 
-	if (fd < 0 && errno == ENOENT && make_parent(path) == 0)
+	if (fd < 0 && errno == ENOENT && fs_mkdir_parent(AT_FDCWD, path, 0755) == 0)
 		fd = open(temporary, flags, 0644);
 	return fd < 0 ? -errno : fd;
 }
